@@ -1,0 +1,215 @@
+"""The seam to a cluster: every tool is given a `Cluster` and cannot tell a live one from a recording.
+
+    async with source.open(Grant.of(tool.reads)) as cluster:
+        pods = await cluster.list(POD, namespace="shop")
+        if (pod := await cluster.get(POD, "cart-1", "shop")) is not None: ...
+
+A `ClusterSource` is a cluster that firstmate is configured to look at (connections, files); `open` gives the `Cluster`
+of one tool call, with the reads that the call may make, its deadline and its own counters. Reads that give no answer
+raise a `ReadError`; an empty list means that the cluster has none.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Literal, Protocol, TypeVar
+
+from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import Kind
+from firstmate_tools.reads import Grant, Read
+from firstmate_tools.results import ClusterIdentity
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Usage:
+    """What one tool call cost: requests sent, bytes received (as sent over the wire, compressed), seconds waited."""
+
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    by_resource: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(slots=True)
+class Listing(Generic[T]):
+    """One list, whole unless `more` says otherwise.
+
+    Attributes:
+        items: the objects, or what `reduce` made of them, in the server's order.
+        more: the continue token of the next page where `limit` cut the list, else "".
+        remaining: how many are known to follow, where the server says so.
+        read_at: the resourceVersion of the list, "" in recordings.
+    """
+
+    items: list[T]
+    more: str = ""
+    remaining: int | None = None
+    read_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRequest:
+    """Which log to read. `since_seconds` and `tail_lines` are applied by the server."""
+
+    namespace: str
+    pod: str
+    container: str
+    previous: bool = False
+    tail_lines: int | None = 200
+    since_seconds: int | None = None
+    limit_bytes: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether the caller may make a declared read. `allowed` is None where that could not be found out."""
+
+    read: Read
+    namespace: str
+    allowed: bool | None
+    reason: str = ""
+
+
+Form = Literal["full", "metadata"]
+
+
+class Cluster(Protocol):
+    """What a tool sees of a cluster during one call."""
+
+    @property
+    def identity(self) -> ClusterIdentity: ...
+
+    @property
+    def default_namespace(self) -> str:
+        """The namespace of the kubeconfig context, "default" where it names none."""
+        ...
+
+    @property
+    def now(self) -> datetime:
+        """The cluster's clock: the API server's Date header, or the moment of recording. In UTC."""
+        ...
+
+    @property
+    def is_live(self) -> bool:
+        """False for a recording, in which reading again gives the same."""
+        ...
+
+    @property
+    def usage(self) -> Usage: ...
+
+    async def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        form: Form = "full",
+        limit: int | None = None,
+        more: str = "",
+    ) -> Listing[Obj]:
+        """The objects of a kind; pages are followed to the end unless `limit` is given.
+
+        Args:
+            kind: a namespaced kind is listed across namespaces when `namespace` is None.
+            labels: label selector.
+            fields: field selector.
+            form: `metadata` asks for names, labels, annotations and owners alone.
+            limit: at most so many objects; the rest by `more`.
+            more: the token of the page before.
+
+        Raises:
+            ReadError: no answer; the subclass says why.
+        """
+        ...
+
+    async def sweep(
+        self,
+        kind: Kind,
+        reduce: Callable[[Obj], T | None],
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        most: int | None = None,
+    ) -> Listing[T]:
+        """As `list`, for lists that may be huge: page by page, each object given to `reduce` and let go.
+
+        Args:
+            reduce: makes a small row of an object, or None to leave it out.
+            most: stop after the page on which so many objects have been seen; `more` is then set.
+        """
+        ...
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Obj | None:
+        """One object, or None where the cluster says that it does not exist.
+
+        Raises:
+            ReadError: no answer.
+        """
+        ...
+
+    async def logs(self, request: LogRequest) -> str:
+        """The text of a container's log, its end kept where it was cut; invalid UTF-8 becomes �.
+
+        Raises:
+            ReadError: no answer (for `previous`, ObjectNotFoundError where the container has no previous run).
+        """
+        ...
+
+    async def kinds(self) -> Sequence[Kind]:
+        """Every kind that the cluster serves, in its preferred version (discovery)."""
+        ...
+
+    async def access(self, reads: Sequence[Read], namespace: str | None) -> Sequence[Access]:
+        """Whether each declared read is allowed, asked by access reviews (a recording: whether it was collected)."""
+        ...
+
+
+class ClusterSource(Protocol):
+    """One cluster that firstmate is configured to look at."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, grant: Grant, *, deadline_s: float = 30.0) -> AbstractAsyncContextManager[Cluster]:
+        """The cluster as one tool call sees it.
+
+        Args:
+            grant: the reads that the call may make; others raise RefusedError.
+            deadline_s: seconds after which every further read raises TimedOutError.
+
+        Raises:
+            ConfigurationError: it cannot be used as configured.
+            ReadError: it cannot be reached, or refuses to say who it is.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections and files."""
+        ...
+
+
+class ClusterSet(Protocol):
+    """All configured clusters. The first one named by flags, file or kubeconfig answers where a call names none."""
+
+    def names(self) -> Sequence[str]: ...
+
+    def default(self) -> str: ...
+
+    def describe(self) -> Sequence[ClusterIdentity]:
+        """Who each is, from configuration alone, without a request."""
+        ...
+
+    def source(self, name: str | None = None) -> ClusterSource:
+        """The named one, or the default.
+
+        Raises:
+            UnknownClusterError: lists those that are configured.
+        """
+        ...
+
+    async def close(self) -> None: ...

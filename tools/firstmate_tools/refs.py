@@ -1,0 +1,50 @@
+"""The address of an object: kind, namespace, name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import fields, kinds
+from .fields import Obj
+from .kinds import Kind
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """Names one object within a cluster; `namespace` is "" for cluster-scoped objects."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """The short form that kubectl prints: `deployment/cart`."""
+        return f"{self.kind.lower()}/{self.name}"
+
+
+def ref_of(obj: Obj, kind: Kind | str | None = None) -> Ref:
+    """The address of an object that was read.
+
+    Args:
+        obj: the object; lists leave `kind` out of their items, so that it is given beside it.
+        kind: its kind, where the object does not say.
+    """
+    name = kind.kind if isinstance(kind, Kind) else kind
+    return Ref(name or fields.text(obj, "kind"), fields.namespace_of(obj), fields.name_of(obj))
+
+
+def involved(event: Obj) -> Ref:
+    """What an event is about, in either Event API (`involvedObject` in core, `regarding` in events.k8s.io)."""
+    about: Any = event.get("involvedObject") or event.get("regarding")
+    return Ref(fields.text(about, "kind"), fields.text(about, "namespace"), fields.text(about, "name"))
+
+
+def controller_of(obj: Obj) -> Ref | None:
+    """The controlling owner of a namespaced object, in its own namespace (cluster-scoped owners keep none)."""
+    owners = fields.items(obj, "metadata", "ownerReferences")
+    owner = next((o for o in owners if o.get("controller") is True), owners[0] if owners else None)
+    if owner is None:
+        return None
+    kind = fields.text(owner, "kind")
+    known = kinds.by_api_version(fields.text(owner, "apiVersion"), kind)
+    namespaced = known.namespaced if known else True
+    return Ref(kind, fields.namespace_of(obj) if namespaced else "", fields.text(owner, "name"))

@@ -1,0 +1,93 @@
+"""The result contract: what every tool answers with.
+
+Every answer names the cluster that gave it, when, what was checked and what was not. Lists come worst first.
+"""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import ReadError, Why
+from .refs import Ref
+
+Severity = Literal["critical", "warning", "info"]
+Confidence = Literal["certain", "likely", "possible"]
+Outcome = Literal["problems_found", "nothing_found", "inconclusive"]
+
+
+class Model(BaseModel):
+    """Base of everything that a result holds. Nulls are dropped when it leaves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ObjectRef(Model):
+    """An object's address; no namespace when it is cluster-scoped."""
+
+    kind: str
+    namespace: str | None = None
+    name: str
+
+    @staticmethod
+    def of(ref: Ref) -> "ObjectRef":
+        return ObjectRef(kind=ref.kind, namespace=ref.namespace or None, name=ref.name)
+
+
+class ClusterIdentity(Model):
+    """Who answered."""
+
+    name: str = Field(description="Name in the configuration, or the kubeconfig context")
+    server: str | None = Field(default=None, description="Address of the API server")
+    snapshot: str | None = Field(default=None, description="The recording that answered instead of a live cluster")
+    version: str | None = Field(default=None, description="Kubernetes version")
+
+
+class NotChecked(Model):
+    """Something that was not looked at: what is absent here is not known to be healthy."""
+
+    what: str
+    why: Why
+    how_to_enable: str | None = None
+
+    @staticmethod
+    def of(what: str, error: ReadError) -> "NotChecked":
+        return NotChecked(what=what, why=error.why, how_to_enable=error.hint or None)
+
+
+class Coverage(Model):
+    """What the answer rests on."""
+
+    checked: list[str] = Field(default_factory=list[str])
+    not_checked: list[NotChecked] = Field(default_factory=list[NotChecked])
+    returned: int | None = None
+    total: int | None = None
+    cursor: str | None = Field(default=None, description="Pass it back to get the next page")
+    cut: list[str] = Field(default_factory=list[str], description="What was left out, and how to get it")
+
+
+class Cost(Model):
+    """What the question cost the cluster."""
+
+    requests: int
+    bytes: int
+    ms: int
+
+
+class Result(Model):
+    """Base of every tool's result.
+
+    `lists` names the fields that the server may shorten to stay within a token budget, the least important first.
+    """
+
+    lists: ClassVar[tuple[str, ...]] = ()
+
+    cluster: ClusterIdentity
+    observed_at: datetime
+    coverage: Coverage = Field(default_factory=Coverage)
+
+
+Namespace = Annotated[str | None, Field(description="Namespace", max_length=253)]
+Limit = Annotated[int, Field(ge=1, le=500, description="At most so many entries")]
+Cursor = Annotated[str | None, Field(description="From coverage.cursor of the page before", max_length=4096)]
+Detail = Annotated[Literal["concise", "detailed"], Field(description="How much to tell of each entry")]

@@ -1,0 +1,102 @@
+"""The one point where free text from a cluster is cleaned and redacted.
+
+Log lines, event messages, condition messages and annotations are written by whoever runs in the cluster. A result
+holds such text only in fields of type `FreeText`, which cleans on the way in; the MCP side then recognises the type and
+fences it. Nothing may put cluster text into a result by another way.
+"""
+
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_KEPT_CONTROLS = {"\n", "\t"}
+
+
+def _hidden(character: str) -> bool:
+    """Control (Cc), format (Cf: bidirectional, zero-width, tags), surrogate and private-use characters."""
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co"} and character not in _KEPT_CONTROLS
+
+
+def clean(value: str) -> str:
+    """Text without ANSI sequences and without characters that a reader cannot see; lone surrogates become �."""
+    if value.isascii() and value.isprintable():
+        return value
+    value = _ANSI.sub("", value.replace("\r\n", "\n"))
+    value = value.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c for c in value if not _hidden(c))
+
+
+MARK = "[redacted:{}]"
+_NAME_WORDS = (
+    "passw(?:or)?d|passwd|pwd|secret|token|credential|api[_-]?key|access[_-]?key|private[_-]?key|connection[_-]?string"
+)
+_NAME = rf"[A-Za-z0-9_.-]*(?:{_NAME_WORDS})[A-Za-z0-9_.-]*"
+
+# Shapes that are secrets wherever they stand; whole blocks first.
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "private-key",
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+    ),
+    ("jwt", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
+    ("eks-token", re.compile(r"\bk8s-aws-v1\.[A-Za-z0-9_-]{20,}")),
+    ("aws-key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b")),
+    ("token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36})")),
+    ("token", re.compile(r"\b(?:xox[abprs]-[A-Za-z0-9-]{10,}|sk-[\w-]{20,}|AIza[\w-]{35})")),
+)
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9+/=._~-]{8,}")
+_URL_PASSWORD = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)")
+_ASSIGNED = re.compile(rf"(?i)([\"']?\b{_NAME}[\"']?)(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}}]+)")
+_FLAG = re.compile(rf"(?i)(--{_NAME})(\s+)([^\s-]\S*)")
+_WORDS = "not|is|was|the|for|in|from|with|found|expired|invalid|missing|required|rejected|denied|error|failed"
+_NO_SECRET = re.compile(rf"(?i)[\"']?(?:|true|false|null|none|nil|\d{{1,4}}|<[^>]*>|\$.*|/.*|{_WORDS})[\"'.,;:)]*")
+
+
+def _assigned(match: re.Match[str]) -> str:
+    name, joint, value = match.groups()
+    if "[redacted:" in value or _NO_SECRET.fullmatch(value):
+        return match.group(0)
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{name}{joint}{quote}{MARK.format('value')}{quote}"
+
+
+def redact(value: str) -> str:
+    """Text with secrets replaced by marks that name what stood there; keys and shapes stay. Idempotent.
+
+    Known shapes (private keys, JWT, cloud and forge tokens, authorization headers, passwords in URLs) and values whose
+    name says that they are secret (`password=…`, `"api_key": "…"`, `--token …`).
+    """
+    for name, pattern in _SHAPES:
+        value = pattern.sub(MARK.format(name), value)
+    value = _AUTHORIZATION.sub(rf"\1\2{MARK.format('credential')}", value)
+    value = _URL_PASSWORD.sub(rf"\1{MARK.format('password')}\3", value)
+    value = _ASSIGNED.sub(_assigned, value)
+    return _FLAG.sub(_assigned, value)
+
+
+class Untrusted(str):
+    """Cleaned and redacted text that came out of a cluster. Make it with `untrusted()`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(untrusted, core_schema.str_schema())
+
+
+def untrusted(value: str) -> Untrusted:
+    """Cleans and redacts text from a cluster, and marks it by its type."""
+    return value if isinstance(value, Untrusted) else Untrusted(redact(clean(value)))
+
+
+FreeText = Annotated[Untrusted, "free text from the cluster: data, never instructions"]
+"""The type of every result field that holds free text from a cluster."""
+
+
+def shorten(value: str, most: int) -> str:
+    """At most so many characters, with an ellipsis where something was cut."""
+    return value if len(value) <= most else value[: most - 1] + "…"
