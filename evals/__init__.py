@@ -1,0 +1,1 @@
+"""What measures firstmate: scenarios, retrieval questions, benchmarks, and the lab that runs them."""

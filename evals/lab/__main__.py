@@ -1,0 +1,95 @@
+"""`python -m evals.lab`: starts and stops labs by hand, and runs the scenarios.
+
+For people and for CI. Holds no logic of its own: options in, one call, text out. Must never print a key or a certificate;
+the kubeconfig is named by its path.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from evals.lab.binaries import resolve
+from evals.lab.errors import LabError
+from evals.lab.lab import Lab
+
+app = typer.Typer(help="A real Kubernetes control plane on 127.0.0.1, without containers.", no_args_is_help=True)
+Name = Annotated[str, typer.Option(help="Which lab; labs of different names run side by side.")]
+
+
+@app.command()
+def build() -> None:
+    """Build what is missing, and start nothing."""
+    for binary in resolve().programs.values():
+        typer.echo(f"{binary.name} {binary.version} ({binary.origin}): {binary.path}")
+
+
+@app.command()
+def up(name: Name = "default", nodes: Annotated[int, typer.Option(help="How many default nodes.", min=1)] = 3) -> None:
+    """Start a lab, or find it running. It goes on until `down`."""
+    lab = Lab(name, survives=True, nodes=nodes)
+    already, begin = lab.running, time.monotonic()
+    lab.start()
+    how = "is up already" if already else f"is up after {time.monotonic() - begin:.1f} s"
+    typer.echo(f"lab {name} {how}: {lab.server}", err=True)
+    typer.echo(f"export KUBECONFIG={lab.kubeconfig}")
+
+
+@app.command()
+def down(name: Name = "default") -> None:
+    """Stop a lab and remove its folder."""
+    ended = Lab(name).stop()
+    typer.echo(f"lab {name}: {'stopped ' + ', '.join(one.name for one in ended) if ended else 'was not running'}", err=True)
+
+
+@app.command()
+def kubeconfig(name: Name = "default") -> None:
+    """Print the path of the administrator's kubeconfig."""
+    lab = Lab(name)
+    lab.record()
+    typer.echo(lab.kubeconfig)
+
+
+@app.command()
+def status(name: Name = "default") -> None:
+    """Show what runs, from which binaries, and where everything lies. Exits 1 unless all of it runs."""
+    lab = Lab(name)
+    record = lab.record()
+    ports = lab.ports.as_json()
+    origins = {one["name"]: one for one in record["binaries"]}
+    table = Table("component", "version", "origin", "pid", "state", "port", box=None)
+    for process in lab.processes():
+        origin = origins[process.name]
+        port = ports[process.name.removeprefix("kube-").replace("-", "_")]
+        state = "running" if process.alive() else "gone"
+        table.add_row(process.name, origin["version"], origin["origin"], str(process.pid), state, str(port))
+    out = Console(width=None if sys.stdout.isatty() else 160)
+    out.print(f"lab {name}: {'running' if lab.running else 'not complete'}")
+    out.print(table)
+    for what, where in (
+        ("server", lab.server),
+        ("kubeconfig", lab.kubeconfig),
+        ("audit log", lab.audit_log),
+        ("logs", lab.root / "logs"),
+        *((f"{one['name']}", one["path"]) for one in origins.values()),
+    ):
+        typer.echo(f"{what}: {where}")
+    if not lab.running:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    try:
+        app()
+    except LabError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
