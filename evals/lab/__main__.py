@@ -1,7 +1,7 @@
 """`python -m evals.lab`: starts and stops labs by hand, and runs the scenarios.
 
-For people and for CI. Holds no logic of its own: options in, one call, text out. Must never print a key or a certificate;
-the kubeconfig is named by its path.
+For people and for CI. Holds no logic of its own: options in, one call, text out. Must never print a key or a
+certificate; the kubeconfig is named by its path.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def up(name: Name = "default", nodes: Annotated[int, typer.Option(help="How many
 def down(name: Name = "default") -> None:
     """Stop a lab and remove its folder."""
     ended = Lab(name).stop()
-    typer.echo(f"lab {name}: {'stopped ' + ', '.join(one.name for one in ended) if ended else 'was not running'}", err=True)
+    what = f"stopped {', '.join(one.name for one in ended)}" if ended else "was not running"
+    typer.echo(f"lab {name}: {what}", err=True)
 
 
 @app.command()

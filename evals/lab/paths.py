@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """The folder of built binaries: `$FIRSTMATE_LAB_CACHE`, else `$XDG_CACHE_HOME/firstmate-lab`, else under ~/.cache."""
+    """The folder of built binaries: `$FIRSTMATE_LAB_CACHE`, else `firstmate-lab` in `$XDG_CACHE_HOME` or ~/.cache."""
     if own := os.environ.get("FIRSTMATE_LAB_CACHE"):
         return Path(own).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME")

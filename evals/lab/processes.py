@@ -7,6 +7,7 @@ for processes by name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -17,14 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-# Below the range that Linux and macOS hand out to outgoing connections, so that none of those takes a port that we chose.
+# Below the range that Linux and macOS give to outgoing connections, so that none of those takes a port that we chose.
 _PORTS = range(20_000, 32_000)
 _POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that we started. `started` is the kernel's word for when, which no second process with this id shares."""
+    """A process that we started. `started` is the kernel's word for when: no second process with this id shares it."""
 
     name: str
     pid: int
@@ -107,10 +108,8 @@ def _runs(process: Process) -> bool:
 
 def _signal(process: Process, number: signal.Signals) -> None:
     if process.alive():
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it ended in between
             os.kill(process.pid, number)
-        except ProcessLookupError:
-            pass  # it ended in between
 
 
 def _started(pid: int) -> str:

@@ -1,8 +1,8 @@
 """Stops a lab when the process that started it has gone, however it went.
 
 Started by `lab.Lab` with a pipe as standard input, which closes when the starter ends, by SIGKILL too. (Linux's
-parent-death signal would not do: it follows the thread that started the child.) Must never do anything while the pipe is
-open, nor stop anything but the processes in the lab's record.
+parent-death signal would not do: it follows the thread that started the child.) Must never do anything while the pipe
+is open, nor stop anything but the processes in the lab's record.
 """
 
 from __future__ import annotations
