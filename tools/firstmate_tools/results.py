@@ -74,17 +74,22 @@ class Cost(Model):
     ms: int
 
 
-class Result(Model):
-    """Base of every tool's result.
+class Answer(Model):
+    """Base of what a tool answers with that no cluster gave (runbooks, the list of clusters).
 
     `lists` names the fields that the server may shorten to stay within a token budget, the least important first.
     """
 
     lists: ClassVar[tuple[str, ...]] = ()
 
+    coverage: Coverage = Field(default_factory=Coverage)
+
+
+class Result(Answer):
+    """Base of every answer that a cluster gave."""
+
     cluster: ClusterIdentity
     observed_at: datetime
-    coverage: Coverage = Field(default_factory=Coverage)
 
 
 Namespace = Annotated[str | None, Field(description="Namespace", max_length=253)]

@@ -1,0 +1,133 @@
+"""Observe, judge, confirm, link: one question from the first read to the report.
+
+Called by the `diagnose` tool. Reads only through `Observer`; everything else is pure, so that the same facts give the
+same bytes.
+"""
+
+from collections.abc import Iterable
+
+from firstmate_tools.cluster.base import Cluster
+from firstmate_tools.diagnosis import link, report
+from firstmate_tools.diagnosis.facts import Facts
+from firstmate_tools.diagnosis.findings import Finding, RuledOut
+from firstmate_tools.diagnosis.observe import Observer
+from firstmate_tools.diagnosis.rule import GetWant, ListWant, Rule, Want, all_rules
+from firstmate_tools.diagnosis.scope import Scope
+from firstmate_tools.diagnosis.unwell import unexplained
+from firstmate_tools.errors import UsageError
+from firstmate_tools.kinds import Kind, known
+from firstmate_tools.results import Coverage, Outcome
+
+ROUNDS = 3
+"""How often wants may lead to further wants."""
+MOST_CONFIRMED = 5
+"""Namespaces whose lists are read once more before a finding is said."""
+INCONCLUSIVE = frozenset({"denied", "failed", "timed_out", "not_collected"})
+
+
+async def diagnose(cluster: Cluster, scope: Scope, rules: tuple[Rule, ...] | None = None) -> report.Diagnosis:
+    """Finds the root causes of whatever is wrong within a scope.
+
+    Args:
+        scope: what is asked about.
+        rules: for tests; all rules where left out.
+
+    Raises:
+        UsageError: the object that is asked about does not exist.
+    """
+    rules = rules if rules is not None else all_rules()
+    facts = Facts(scope, cluster.now)
+    observer = Observer(cluster, facts)
+    await observer.lists(plan(rules, scope))
+    await _find_asked(observer, facts)
+    await _dig(observer, facts, rules)
+    found, ruled_out = judge(facts, rules)
+    if found and cluster.is_live:
+        found, ruled_out = await _confirmed(observer, facts, rules, found)
+    roots = link.ranked(link.within(link.link(link.merge(found), rules, facts.graph), facts))
+    coverage = observer.coverage()
+    left = unexplained(facts, roots)
+    named = {root.finding.cause for root in roots} | {e.cause for root in roots for e in root.explained}
+    return report.Diagnosis(
+        cluster=cluster.identity,
+        observed_at=facts.now,
+        scope=str(scope),
+        outcome=_outcome(roots, coverage, bool(left)),
+        root_causes=[report.root_cause(r.finding, link.suffering(r, facts), list(r.explained)) for r in roots],
+        unexplained=left,
+        ruled_out=[report.RuledOut(cause=r.cause, why=r.why) for r in _distinct(ruled_out) if r.cause not in named],
+        coverage=coverage,
+    )
+
+
+def plan(rules: Iterable[Rule], scope: Scope) -> list[ListWant]:
+    """The lists that every question of this scope starts with."""
+    observed = {kind for rule in rules for kind in rule.observes}
+    return [ListWant(kind, scope.namespace if kind.namespaced else None) for kind in observed]
+
+
+def judge(facts: Facts, rules: Iterable[Rule]) -> tuple[list[Finding], list[RuledOut]]:
+    """What all rules say of these facts."""
+    verdicts = [verdict for rule in rules for verdict in rule.judge(facts)]
+    return [v for v in verdicts if isinstance(v, Finding)], [v for v in verdicts if isinstance(v, RuledOut)]
+
+
+async def _dig(observer: Observer, facts: Facts, rules: Iterable[Rule]) -> None:
+    for _ in range(ROUNDS):
+        wants: list[Want] = [want for rule in rules if rule.wants for want in rule.wants(facts)]
+        if not await observer.dig(wants):
+            return
+
+
+async def _find_asked(observer: Observer, facts: Facts) -> None:
+    asked = facts.scope.object
+    if asked is None or facts.get(asked) is not None:
+        return
+    kind = known(asked.kind)
+    if kind is not None and not facts.knows(kind, asked.namespace or None):
+        await observer.dig([GetWant(kind, asked)])
+    if facts.exists(asked) is False:
+        near = sorted(o for o in _names(facts, kind) if o[:3] == asked.name[:3])[:5]
+        place = f" in namespace {asked.namespace}" if asked.namespace else ""
+        hint = f"There are: {', '.join(near)}." if near else "Look at the name, the namespace and the cluster."
+        raise UsageError(f"No {asked.kind.lower()} {asked.name!r}{place}.", hint)
+
+
+def _names(facts: Facts, kind: Kind | None) -> list[str]:
+    return [str(obj.get("metadata", {}).get("name", "")) for obj in facts.all(kind)] if kind else []
+
+
+async def _confirmed(
+    observer: Observer, facts: Facts, rules: tuple[Rule, ...], found: list[Finding]
+) -> tuple[list[Finding], list[RuledOut]]:
+    """Findings that hold when the lists that they compare are read once more, closer together."""
+    by_cause = {cause: rule for rule in rules for cause in rule.causes}
+    wants: set[ListWant] = set()
+    for namespace in sorted({n for f in found for n in _namespaces(f)})[:MOST_CONFIRMED]:
+        for finding in found:
+            if namespace in _namespaces(finding):
+                confirms = by_cause[finding.cause].confirms
+                wants |= {ListWant(kind, namespace if kind.namespaced else None) for kind in confirms}
+    if not wants:
+        return judge(facts, rules)
+    await observer.lists(wants, again=True)
+    await _dig(observer, facts, rules)
+    still, ruled_out = judge(facts, rules)
+    before = {(f.cause, f.object) for f in found}
+    return [f for f in still if (f.cause, f.object) in before], ruled_out
+
+
+def _namespaces(finding: Finding) -> set[str]:
+    return {ref.namespace for ref in (finding.object, *finding.affects)} - {""}
+
+
+def _outcome(roots: list[link.Root], coverage: Coverage, left: bool) -> Outcome:
+    if any(root.finding.severity != "info" for root in roots):
+        return "problems_found"
+    if left or any(entry.why in INCONCLUSIVE for entry in coverage.not_checked):
+        return "inconclusive"
+    return "nothing_found"
+
+
+def _distinct(ruled_out: Iterable[RuledOut]) -> list[RuledOut]:
+    return sorted(set(ruled_out), key=lambda r: (r.cause, r.why))

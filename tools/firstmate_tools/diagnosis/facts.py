@@ -1,0 +1,166 @@
+"""What a diagnosis has observed, as pure data: rules read from here and nowhere else.
+
+The engine fills it; rules ask. A kind that could not be read is not "empty": `knows` tells the difference.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from firstmate_tools import fields
+from firstmate_tools.diagnosis.scope import Scope
+from firstmate_tools.fields import Obj
+from firstmate_tools.graph import Graph
+from firstmate_tools.kinds import Kind, known
+from firstmate_tools.refs import Ref, involved
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event, reduced; series and counts of both Event APIs folded in.
+
+    Attributes:
+        count: how often it was seen.
+        first, last: when, None where the event does not say.
+    """
+
+    about: Ref
+    about_uid: str
+    field: str
+    reason: str
+    message: str
+    type: str
+    count: int
+    first: datetime | None
+    last: datetime | None
+    source: str
+
+
+def event_row(event: Obj) -> EventRow:
+    """The row of an Event of either API."""
+    about = event.get("involvedObject") or event.get("regarding")
+    series = fields.mapping(event, "series")
+    count = max(
+        fields.number(event, "count"), fields.number(event, "deprecatedCount"), fields.number(series, "count"), 1
+    )
+    first = fields.time_at(event, "firstTimestamp") or fields.time_at(event, "deprecatedFirstTimestamp")
+    last = fields.time_at(event, "lastTimestamp") or fields.time_at(event, "deprecatedLastTimestamp")
+    moment = fields.time_at(event, "eventTime") or fields.time_at(event, "metadata", "creationTimestamp")
+    return EventRow(
+        about=involved(event),
+        about_uid=fields.text(about, "uid"),
+        field=fields.text(about, "fieldPath"),
+        reason=fields.text(event, "reason"),
+        message=fields.text(event, "message") or fields.text(event, "note"),
+        type=fields.text(event, "type"),
+        count=count,
+        first=first or moment,
+        last=fields.time_at(series, "lastObservedTime") or last or moment,
+        source=fields.text(event, "source", "component") or fields.text(event, "reportingComponent"),
+    )
+
+
+LogKey = tuple[str, str, str, bool]
+"""namespace, pod, container, previous."""
+
+
+class Facts:
+    """Everything that was observed for one question."""
+
+    def __init__(self, scope: Scope, now: datetime) -> None:
+        self.scope = scope
+        self.now = now
+        self._objects: dict[str, dict[tuple[str, str], Obj]] = defaultdict(dict)
+        self._whole: set[tuple[str, str | None]] = set()
+        self._absent: set[Ref] = set()
+        self._events: dict[Ref, list[EventRow]] = defaultdict(list)
+        self._logs: dict[LogKey, str] = {}
+
+    # Filled by the engine.
+
+    def put(self, kind: Kind, namespace: str | None, objects: Iterable[Obj]) -> None:
+        """The whole list of a kind in a namespace (None: in all, or cluster-scoped). Replaces what was known of it."""
+        shelf = self._objects[kind.kind]
+        for key in [key for key in shelf if namespace is None or key[0] == namespace]:
+            del shelf[key]
+        for obj in objects:
+            shelf[fields.namespace_of(obj), fields.name_of(obj)] = obj
+        self._whole.add((kind.kind, namespace))
+        self._forget_derived()
+
+    def put_one(self, kind: Kind, ref: Ref, obj: Obj | None) -> None:
+        """One object, or the knowledge that it does not exist."""
+        if obj is None:
+            self._absent.add(ref)
+            self._objects[kind.kind].pop((ref.namespace, ref.name), None)
+        else:
+            self._objects[kind.kind][ref.namespace, ref.name] = obj
+        self._forget_derived()
+
+    def put_events(self, rows: Iterable[EventRow]) -> None:
+        self._events.clear()
+        for row in rows:
+            self._events[row.about].append(row)
+        for found in self._events.values():
+            found.sort(key=_newest_first)
+
+    def put_log(self, key: LogKey, content: str) -> None:
+        self._logs[key] = content
+
+    def _forget_derived(self) -> None:
+        self.__dict__.pop("graph", None)
+
+    # Asked by rules.
+
+    def knows(self, kind: Kind, namespace: str | None = None) -> bool:
+        """Whether the list of this kind in this namespace was read, so that absence means absence."""
+        return (kind.kind, None) in self._whole or (namespace is not None and (kind.kind, namespace) in self._whole)
+
+    def all(self, kind: Kind, namespace: str | None = None) -> list[Obj]:
+        """The observed objects of a kind within the scope's namespace (or the one given), by namespace and name."""
+        place = namespace if namespace is not None else self.scope.namespace
+        if place is None or not kind.namespaced:
+            return self.everywhere(kind)
+        return [obj for obj in self.everywhere(kind) if fields.namespace_of(obj) == place]
+
+    def everywhere(self, kind: Kind) -> list[Obj]:
+        """The observed objects of a kind, beyond the scope too where a rule asked for them, by namespace and name."""
+        shelf = self._objects.get(kind.kind, {})
+        return [shelf[key] for key in sorted(shelf)]
+
+    def get(self, ref: Ref) -> Obj | None:
+        """An observed object, or None (see `exists` for whether that means anything)."""
+        return self._objects.get(ref.kind, {}).get((ref.namespace, ref.name))
+
+    def exists(self, ref: Ref) -> bool | None:
+        """True or False where it was observed, None where nobody looked."""
+        if self.get(ref) is not None:
+            return True
+        kind = known(ref.kind)
+        if ref in self._absent or (kind is not None and self.knows(kind, ref.namespace)):
+            return False
+        return None
+
+    def events(self, about: Ref, *reasons: str) -> list[EventRow]:
+        """Events about an object, newest first; of these reasons, where some are given."""
+        rows = self._events.get(about, [])
+        return [row for row in rows if row.reason in reasons] if reasons else list(rows)
+
+    def log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str | None:
+        """The end of a container's log, None where it was not read or does not exist."""
+        return self._logs.get((namespace, pod, container, previous))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The object graph over everything observed so far."""
+        return Graph.over({kind: list(shelf.values()) for kind, shelf in sorted(self._objects.items())})
+
+    def workload(self, ref: Ref) -> Ref:
+        """What a person edits: the topmost controller above an object, the object itself where it has none."""
+        return self.graph.workload(ref)
+
+
+def _newest_first(row: EventRow) -> tuple[float, str, str]:
+    return (-row.last.timestamp() if row.last else 0.0, row.reason, row.message)

@@ -1,0 +1,137 @@
+"""Reads what a question needs, in parallel, and notes what could not be read. The engine's only I/O.
+
+Lists are shared between rules; a want of one object where the list is known costs nothing; wants for the same kind in
+many namespaces become one list over all. Nothing here judges.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from firstmate_tools import fields
+from firstmate_tools.cluster.base import Cluster, LogRequest
+from firstmate_tools.diagnosis.facts import EventRow, Facts, event_row
+from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, Want
+from firstmate_tools.diagnosis.slim import slimmer
+from firstmate_tools.errors import ObjectNotFoundError, ReadError
+from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import EVENT, Kind
+from firstmate_tools.results import Coverage, NotChecked
+
+MOST_LOGS = 10
+MOST_GETS = 10
+MOST_EVENTS = 20_000
+MANY_NAMESPACES = 4
+LOG_LINES = 100
+TELLING_NORMAL_EVENTS = frozenset({"Killing", "Preempted", "FailedBinding", "NodeNotReady"})
+"""Normal events that rules read; all other Normal events are let go."""
+
+
+@dataclass(slots=True)
+class Observer:
+    """Fills `facts` from `cluster` and keeps the record of what was and was not read."""
+
+    cluster: Cluster
+    facts: Facts
+    checked: set[str] = field(default_factory=set[str])
+    missing: dict[str, NotChecked] = field(default_factory=dict[str, NotChecked])
+    cut: list[str] = field(default_factory=list[str])
+    _done: set[Want] = field(default_factory=set[Want])
+
+    async def lists(self, wants: Iterable[ListWant], *, again: bool = False) -> None:
+        """Reads lists at the same time; those that were read before only where `again`."""
+        fresh = [want for want in _joined(wants) if again or want not in self._done]
+        self._done.update(fresh)
+        await asyncio.gather(*(self._list(want) for want in fresh))
+
+    async def dig(self, wants: Iterable[Want]) -> bool:
+        """Reads what rules want beyond the base lists. Returns False where nothing new was wanted."""
+        fresh = sorted({want for want in wants if want not in self._done}, key=repr)
+        lists = [want for want in fresh if isinstance(want, ListWant) and not self._covered(want)]
+        gets = [want for want in fresh if isinstance(want, GetWant) and self.facts.exists(want.ref) is None]
+        logs = [want for want in fresh if isinstance(want, LogWant)]
+        self._done.update(fresh)
+        if not lists and not gets and not logs:
+            return False
+        self._note_cut(len(gets) - MOST_GETS, "objects that the evidence names")
+        self._note_cut(len(logs) - MOST_LOGS, "logs of failing containers")
+        await asyncio.gather(
+            *(self._list(want) for want in _joined(lists)),
+            *(self._get(want) for want in gets[:MOST_GETS]),
+            *(self._log(want) for want in logs[:MOST_LOGS]),
+        )
+        return True
+
+    def coverage(self) -> Coverage:
+        """The record, in a stable order. What was read once and failed once counts as not checked."""
+        return Coverage(
+            checked=sorted(self.checked - set(self.missing)),
+            not_checked=[self.missing[what] for what in sorted(self.missing)],
+            cut=list(self.cut),
+        )
+
+    def _covered(self, want: ListWant) -> bool:
+        return self.facts.knows(want.kind, want.namespace)
+
+    def _note_cut(self, over: int, what: str) -> None:
+        if over > 0:
+            self.cut.append(f"{over} more {what} were not read; ask about one namespace or workload to read them")
+
+    async def _list(self, want: ListWant) -> None:
+        kind = want.kind
+        try:
+            if kind == EVENT:
+                await self._events(want.namespace)
+            else:
+                listing = await self.cluster.sweep(kind, slimmer(kind, self.facts.now), namespace=want.namespace)
+                self.facts.put(kind, want.namespace, listing.items)
+        except ReadError as error:
+            self.missing[kind.resource] = NotChecked.of(kind.resource, error)
+        else:
+            self.checked.add(kind.resource)
+
+    async def _events(self, namespace: str | None) -> None:
+        only = "" if namespace else "type!=Normal"
+        listing = await self.cluster.sweep(EVENT, _telling, namespace=namespace, fields=only, most=MOST_EVENTS)
+        if listing.more:
+            self.cut.append(f"events after the first {MOST_EVENTS}; ask about one namespace to read all of its events")
+        self.facts.put_events(listing.items)
+
+    async def _get(self, want: GetWant) -> None:
+        kind: Kind = want.kind
+        try:
+            obj = await self.cluster.get(kind, want.ref.name, want.ref.namespace or None)
+        except ReadError as error:
+            self.missing[kind.resource] = NotChecked.of(kind.resource, error)
+        else:
+            self.facts.put_one(kind, want.ref, obj)
+            self.checked.add(kind.resource)
+
+    async def _log(self, want: LogWant) -> None:
+        request = LogRequest(want.namespace, want.pod, want.container, want.previous, tail_lines=LOG_LINES)
+        try:
+            content = await self.cluster.logs(request)
+        except ObjectNotFoundError:
+            self.checked.add("pods/log")
+        except ReadError as error:
+            self.missing["pods/log"] = NotChecked.of("pods/log", error)
+        else:
+            self.facts.put_log((want.namespace, want.pod, want.container, want.previous), content)
+            self.checked.add("pods/log")
+
+
+def _telling(event: Obj) -> EventRow | None:
+    if fields.text(event, "type") == "Normal" and fields.text(event, "reason") not in TELLING_NORMAL_EVENTS:
+        return None
+    return event_row(event)
+
+
+def _joined(wants: Iterable[ListWant]) -> list[ListWant]:
+    """The lists to read: one over all namespaces in place of many."""
+    wanted = set(wants)
+    everywhere = {want.kind for want in wanted if want.namespace is None}
+    counts = Counter(want.kind for want in wanted)
+    everywhere |= {kind for kind, count in counts.items() if count > MANY_NAMESPACES}
+    lists = {ListWant(w.kind, None if w.kind in everywhere else w.namespace) for w in wanted}
+    return sorted(lists, key=lambda want: (want.kind.resource, want.namespace or ""))

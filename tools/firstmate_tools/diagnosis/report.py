@@ -1,0 +1,106 @@
+"""The shape of a diagnosis as it leaves: the result contract's models and their making from findings."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from firstmate_tools.diagnosis import findings
+from firstmate_tools.diagnosis.causes import CAUSES
+from firstmate_tools.refs import Ref
+from firstmate_tools.results import Confidence, Model, ObjectRef, Outcome, Result, Severity
+from firstmate_tools.text import FreeText, untrusted
+
+
+class Evidence(Model):
+    """A quoted fact with its address."""
+
+    object: ObjectRef
+    field: str
+    value: FreeText
+    at: datetime | None = None
+
+
+class Explained(Model):
+    """A symptom that a root cause accounts for."""
+
+    cause: str
+    object: ObjectRef
+
+
+class NextStep(Model):
+    """The next question worth asking."""
+
+    tool: str
+    arguments: dict[str, Any]
+    why: str
+
+
+class RootCause(Model):
+    """A problem that no other problem explains."""
+
+    cause: str
+    object: ObjectRef = Field(description="What has to be mended")
+    severity: Severity
+    confidence: Confidence
+    since: datetime | None = None
+    summary: str
+    evidence: list[Evidence]
+    affects: list[ObjectRef] = Field(default_factory=list[ObjectRef], description="Workloads that suffer from it")
+    explains: list[Explained] = Field(default_factory=list[Explained])
+    runbook: str
+    next: list[NextStep] = Field(default_factory=list[NextStep])
+
+
+class RuledOut(Model):
+    """A cause that the signals suggested and the objects refute."""
+
+    cause: str
+    why: str
+
+
+class Unexplained(Model):
+    """Something unwell that no known cause accounts for: look at it, nobody has called it healthy."""
+
+    object: ObjectRef
+    symptom: FreeText
+
+
+class Diagnosis(Result):
+    """Root causes with their proof, worst first."""
+
+    lists: ClassVar[tuple[str, ...]] = ("ruled_out", "unexplained", "root_causes")
+
+    scope: str
+    outcome: Outcome
+    root_causes: list[RootCause] = Field(default_factory=list[RootCause])
+    unexplained: list[Unexplained] = Field(default_factory=list[Unexplained])
+    ruled_out: list[RuledOut] = Field(default_factory=list[RuledOut])
+
+
+MOST_AFFECTED = 10
+
+
+def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[findings.Finding]) -> RootCause:
+    """The root cause of a finding.
+
+    Args:
+        workloads: what suffers, without the object at fault itself.
+        explained: the findings that it accounts for.
+    """
+    return RootCause(
+        cause=finding.cause,
+        object=ObjectRef.of(finding.object),
+        severity=finding.severity,
+        confidence=finding.confidence,
+        since=finding.since,
+        summary=finding.summary,
+        evidence=[
+            Evidence(object=ObjectRef.of(e.object), field=e.field, value=untrusted(e.value), at=e.at)
+            for e in finding.evidence
+        ],
+        affects=[ObjectRef.of(ref) for ref in workloads[:MOST_AFFECTED]],
+        explains=[Explained(cause=e.cause, object=ObjectRef.of(e.object)) for e in explained],
+        runbook=CAUSES[finding.cause].runbook,
+        next=[NextStep(tool=n.tool, arguments=dict(n.arguments), why=n.why) for n in finding.next],
+    )

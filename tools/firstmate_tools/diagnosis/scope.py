@@ -1,0 +1,72 @@
+"""What a diagnosis is asked about: the whole cluster, a namespace, or one object."""
+
+from dataclasses import dataclass
+
+from firstmate_tools import kinds
+from firstmate_tools.errors import UsageError
+from firstmate_tools.kinds import Kind
+from firstmate_tools.refs import Ref
+
+SUPPORTED: tuple[Kind, ...] = (
+    kinds.DEPLOYMENT,
+    kinds.STATEFUL_SET,
+    kinds.DAEMON_SET,
+    kinds.REPLICA_SET,
+    kinds.JOB,
+    kinds.CRON_JOB,
+    kinds.POD,
+    kinds.SERVICE,
+    kinds.INGRESS,
+    kinds.NODE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`namespace` is None where the question is about the whole cluster; `object` is None unless it is about one."""
+
+    namespace: str | None = None
+    object: Ref | None = None
+
+    def __str__(self) -> str:
+        if self.object is not None:
+            return f"{self.object}" + (f" in namespace {self.object.namespace}" if self.object.namespace else "")
+        return f"namespace/{self.namespace}" if self.namespace else "cluster"
+
+
+def parse_scope(scope: str | None, namespace: str | None, default_namespace: str) -> Scope:
+    """The scope that a caller means.
+
+    Args:
+        scope: `cluster`, `namespace/NAME` or KIND/NAME in kubectl's kind names; None means the namespace where one is
+            given, else the cluster.
+        namespace: for KIND/NAME.
+        default_namespace: the context's, for KIND/NAME where no namespace is given.
+
+    Raises:
+        UsageError: says which scopes there are.
+    """
+    if scope is None or not scope.strip():
+        return Scope(namespace=namespace)
+    words = scope.strip()
+    if words == "cluster":
+        return Scope()
+    kind_name, slash, name = words.partition("/")
+    if words == "namespace" and namespace:
+        return Scope(namespace=namespace)
+    if not slash or not name or "/" in name:
+        raise UsageError(
+            f"Unknown scope {words!r}.", "Use cluster, namespace/NAME, or KIND/NAME such as deployment/cart."
+        )
+    kind = kinds.known(kind_name)
+    if kind is kinds.NAMESPACE:
+        if namespace and namespace != name:
+            raise UsageError(f"Scope {words!r} and namespace {namespace!r} differ.", "Give one of them.")
+        return Scope(namespace=name)
+    if kind is None or kind not in SUPPORTED:
+        known_kinds = ", ".join(k.kind.lower() for k in SUPPORTED)
+        raise UsageError(f"Cannot diagnose a {kind_name!r}.", f"Use cluster, namespace/NAME, or one of {known_kinds}.")
+    if not kind.namespaced:
+        return Scope(object=Ref(kind.kind, "", name))
+    place = namespace or default_namespace
+    return Scope(namespace=place, object=Ref(kind.kind, place, name))

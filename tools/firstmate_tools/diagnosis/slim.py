@@ -1,0 +1,68 @@
+"""What is kept of each object that a diagnosis sweeps, so that ten thousand of them fit in memory.
+
+A slim object has the shape of the whole one, with less in it: rules read both alike. Pods that are well keep what
+scheduling, selection and ownership need; whatever looks unwell is kept whole, but for managed fields.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import Kind
+
+_METADATA = ("name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp")
+_CONTAINER = ("name", "image", "ports", "resources", "restartPolicy")
+_POD_SPEC = ("nodeName", "serviceAccountName", "priorityClassName", "schedulerName", "overhead", "resources")
+_KEPT_ANNOTATIONS = ("deployment.kubernetes.io/",)
+
+
+def slimmer(kind: Kind, now: datetime) -> Callable[[Obj], Obj]:
+    """What makes a slim object of one of this kind.
+
+    Args:
+        now: the cluster's clock, by which a pod on its way up is told from one that is stuck.
+    """
+    if kind == kinds.POD:
+        return lambda pod: slim_pod(pod, now)
+    return unmanaged
+
+
+def unmanaged(obj: Obj) -> Obj:
+    """An object without managed fields, and with only those annotations that rules read."""
+    metadata = fields.mapping(obj, "metadata")
+    if "managedFields" not in metadata and "annotations" not in metadata:
+        return obj
+    lean = fields.without(metadata, "managedFields", "annotations")
+    kept = {k: v for k, v in fields.string_map(metadata, "annotations").items() if k.startswith(_KEPT_ANNOTATIONS)}
+    return {**obj, "metadata": {**lean, "annotations": kept} if kept else lean}
+
+
+def slim_pod(pod: Obj, now: datetime) -> Obj:
+    """A pod that is well reduced to what others need to know of it; any other whole."""
+    if not podstate.healthy(pod, now) or podstate.restarts(pod):
+        return unmanaged(pod)
+    spec, status = fields.mapping(pod, "spec"), fields.mapping(pod, "status")
+    lean: Obj = {
+        "metadata": _only(fields.mapping(pod, "metadata"), _METADATA),
+        "spec": _only(spec, _POD_SPEC),
+        "status": {"phase": status.get("phase"), "conditions": _conditions(status)},
+    }
+    for section in ("containers", "initContainers"):
+        if section in spec:
+            lean["spec"][section] = [_only(c, _CONTAINER) for c in fields.items(spec, section)]
+    for section in ("containerStatuses", "initContainerStatuses"):
+        if section in status:
+            lean["status"][section] = [
+                _only(c, ("name", "ready", "started", "restartCount", "state")) for c in fields.items(status, section)
+            ]
+    return lean
+
+
+def _conditions(status: Obj) -> list[Obj]:
+    kept = ("type", "status", "reason", "lastTransitionTime")
+    return [_only(c, kept) for c in fields.items(status, "conditions") if c.get("type") in {"Ready", "PodScheduled"}]
+
+
+def _only(obj: Obj, keys: tuple[str, ...]) -> Obj:
+    return {key: obj[key] for key in keys if key in obj}

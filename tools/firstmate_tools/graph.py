@@ -1,0 +1,175 @@
+"""The object graph: who owns, selects, hosts and routes to whom.
+
+Built from observed objects alone; an edge to an object that was not observed is kept by its address. Edges are stored
+in the direction in which trouble travels, so that what a fault reaches is what can be walked to:
+
+    owns       Deployment → ReplicaSet → Pod, CronJob → Job → Pod
+    hosts      Node → Pod
+    selects    Pod → Service, and workload → Service by its pod template (there may be no pod yet)
+    routes     Service → Ingress
+    mounts     ConfigMap, Secret, PersistentVolumeClaim, ServiceAccount → Pod (by what the pod's spec names)
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from firstmate_tools import fields, kinds
+from firstmate_tools.fields import Obj
+from firstmate_tools.refs import Ref, controller_of, ref_of
+from firstmate_tools.selectors import matches_map
+
+Edge = Literal["owns", "hosts", "selects", "routes", "mounts"]
+
+TEMPLATED = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.REPLICA_SET, kinds.JOB)
+"""Kinds with a pod template at spec.template."""
+
+
+class Graph:
+    """Typed edges between addresses, with the walks that rules and the engine need."""
+
+    def __init__(self) -> None:
+        self._out: dict[Ref, dict[Edge, set[Ref]]] = defaultdict(lambda: defaultdict(set))
+        self._in: dict[Ref, dict[Edge, set[Ref]]] = defaultdict(lambda: defaultdict(set))
+
+    def link(self, edge: Edge, source: Ref, target: Ref) -> None:
+        self._out[source][edge].add(target)
+        self._in[target][edge].add(source)
+
+    def after(self, ref: Ref, *edges: Edge) -> list[Ref]:
+        """Where edges lead from here, sorted."""
+        out = self._out.get(ref)
+        return sorted({target for edge in edges for target in out[edge]}) if out else []
+
+    def before(self, ref: Ref, *edges: Edge) -> list[Ref]:
+        """Whose edges lead here, sorted."""
+        found = self._in.get(ref)
+        return sorted({source for edge in edges for source in found[edge]}) if found else []
+
+    def reach(self, starts: Iterable[Ref], *edges: Edge) -> set[Ref]:
+        """Everything that can be walked to along these edges, the starts included."""
+        seen = set(starts)
+        queue = list(seen)
+        while queue:
+            for target in self.after(queue.pop(), *edges):
+                if target not in seen:
+                    seen.add(target)
+                    queue.append(target)
+        return seen
+
+    def owners(self, ref: Ref) -> Iterator[Ref]:
+        """The controllers above an object, nearest first."""
+        seen = {ref}
+        while above := [owner for owner in self.before(ref, "owns") if owner not in seen]:
+            ref = above[0]
+            seen.add(ref)
+            yield ref
+
+    def workload(self, ref: Ref) -> Ref:
+        """The topmost controller above an object; the object itself where it has none. Nodes own no workload."""
+        top = ref
+        for owner in self.owners(ref):
+            if owner.kind == "Node":
+                break
+            top = owner
+        return top
+
+    def related(self, ref: Ref) -> set[Ref]:
+        """What belongs to a question about one object: its owners, what they own, what selects and routes to those.
+
+        A Service's or Ingress's backends belong to it, other Services of the same pods do not.
+        """
+        seeds = {ref}
+        if ref.kind == "Ingress":
+            seeds |= set(self.before(ref, "routes"))
+        backends = {b for seed in seeds for b in self.before(seed, "selects")}
+        hosted = set(self.after(ref, "hosts"))
+        family = seeds | backends | hosted
+        for member in list(family):
+            family |= set(self.owners(member))
+        family = self.reach(family, "owns")
+        pods = {member for member in family if member.kind == "Pod"}
+        if ref.kind not in {"Service", "Ingress"}:
+            family |= self.reach(family, "selects", "routes")
+        else:
+            family |= self.reach(seeds, "routes")
+        return family | {source for pod in pods for source in self.before(pod, "hosts", "mounts")}
+
+    @staticmethod
+    def over(objects: dict[str, list[Obj]]) -> "Graph":
+        """The graph of observed objects.
+
+        Args:
+            objects: by kind name.
+        """
+        graph = Graph()
+        for kind, found in objects.items():
+            for obj in found:
+                owner = controller_of(obj)
+                if owner is not None:
+                    graph.link("owns", owner, ref_of(obj, kind))
+        _link_services(graph, objects)
+        _link_ingresses(graph, objects.get("Ingress", []))
+        for pod in objects.get("Pod", []):
+            _link_pod(graph, pod)
+        return graph
+
+
+def template_labels(obj: Obj) -> dict[str, str]:
+    """The labels that a workload's pods get."""
+    return fields.string_map(obj, "spec", "template", "metadata", "labels")
+
+
+def _link_services(graph: Graph, objects: dict[str, list[Obj]]) -> None:
+    by_namespace: dict[str, list[tuple[Ref, dict[str, str]]]] = defaultdict(list)
+    for pod in objects.get("Pod", []):
+        by_namespace[fields.namespace_of(pod)].append((ref_of(pod, "Pod"), fields.labels_of(pod)))
+    for kind in TEMPLATED:
+        for obj in objects.get(kind.kind, []):
+            by_namespace[fields.namespace_of(obj)].append((ref_of(obj, kind), template_labels(obj)))
+    # Indexed by one pair of the selector, so that a namespace of n pods and m Services is not n times m.
+    index: dict[tuple[str, str, str], list[tuple[Ref, dict[str, str]]]] = defaultdict(list)
+    wanted = {
+        (fields.namespace_of(service), *pair)
+        for service in objects.get("Service", [])
+        for pair in sorted(fields.string_map(service, "spec", "selector").items())[:1]
+    }
+    for namespace, entries in by_namespace.items():
+        for ref, labels in entries:
+            for key, value in labels.items():
+                if (namespace, key, value) in wanted:
+                    index[namespace, key, value].append((ref, labels))
+    for service in objects.get("Service", []):
+        selector = fields.string_map(service, "spec", "selector")
+        for pair in sorted(selector.items())[:1]:
+            for ref, labels in index[fields.namespace_of(service), *pair]:
+                if matches_map(selector, labels):
+                    graph.link("selects", ref, ref_of(service, "Service"))
+
+
+def _link_ingresses(graph: Graph, ingresses: list[Obj]) -> None:
+    for ingress in ingresses:
+        backends = [fields.mapping(ingress, "spec", "defaultBackend")]
+        for rule in fields.items(ingress, "spec", "rules"):
+            backends += [fields.mapping(path, "backend") for path in fields.items(rule, "http", "paths")]
+        for name in {fields.text(backend, "service", "name") for backend in backends} - {""}:
+            graph.link("routes", Ref("Service", fields.namespace_of(ingress), name), ref_of(ingress, "Ingress"))
+
+
+def _link_pod(graph: Graph, pod: Obj) -> None:
+    ref, namespace = ref_of(pod, "Pod"), fields.namespace_of(pod)
+    node = fields.text(pod, "spec", "nodeName")
+    if node:
+        graph.link("hosts", Ref("Node", "", node), ref)
+    account = fields.text(pod, "spec", "serviceAccountName")
+    if account:
+        graph.link("mounts", Ref("ServiceAccount", namespace, account), ref)
+    for volume in fields.items(pod, "spec", "volumes"):
+        for kind, *path in (
+            ("ConfigMap", "configMap", "name"),
+            ("Secret", "secret", "secretName"),
+            ("PersistentVolumeClaim", "persistentVolumeClaim", "claimName"),
+        ):
+            name = fields.text(volume, *path)
+            if name:
+                graph.link("mounts", Ref(kind, namespace, name), ref)
