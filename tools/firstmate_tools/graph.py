@@ -88,12 +88,7 @@ class Graph:
         for member in list(family):
             family |= set(self.owners(member))
         family = self.reach(family, "owns")
-        pods = {member for member in family if member.kind == "Pod"}
-        if ref.kind not in {"Service", "Ingress"}:
-            family |= self.reach(family, "selects", "routes")
-        else:
-            family |= self.reach(seeds, "routes")
-        return family | {source for pod in pods for source in self.before(pod, "hosts", "mounts")}
+        return family | self.reach(seeds if ref.kind in {"Service", "Ingress"} else family, "selects", "routes")
 
     @staticmethod
     def over(objects: dict[str, list[Obj]]) -> "Graph":
