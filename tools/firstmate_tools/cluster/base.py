@@ -52,7 +52,11 @@ class Listing(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class LogRequest:
-    """Which log to read. `since_seconds` and `tail_lines` are applied by the server."""
+    """Which log to read. `since_seconds` and `tail_lines` are applied by the server.
+
+    `timestamps` puts the time of each line (RFC 3339, nanoseconds) and a space before it; a recording that does not
+    hold them raises NotCollectedError.
+    """
 
     namespace: str
     pod: str
@@ -61,6 +65,7 @@ class LogRequest:
     tail_lines: int | None = 200
     since_seconds: int | None = None
     limit_bytes: int = 1_000_000
+    timestamps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
