@@ -11,7 +11,7 @@ in the direction in which trouble travels, so that what a fault reaches is what 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from firstmate_tools import fields, kinds
@@ -91,7 +91,7 @@ class Graph:
         return family | self.reach(seeds if ref.kind in {"Service", "Ingress"} else family, "selects", "routes")
 
     @staticmethod
-    def over(objects: dict[str, list[Obj]]) -> "Graph":
+    def over(objects: Mapping[str, Sequence[Obj]]) -> "Graph":
         """The graph of observed objects.
 
         Args:
@@ -115,7 +115,7 @@ def template_labels(obj: Obj) -> dict[str, str]:
     return fields.string_map(obj, "spec", "template", "metadata", "labels")
 
 
-def _link_services(graph: Graph, objects: dict[str, list[Obj]]) -> None:
+def _link_services(graph: Graph, objects: Mapping[str, Sequence[Obj]]) -> None:
     by_namespace: dict[str, list[tuple[Ref, dict[str, str]]]] = defaultdict(list)
     for pod in objects.get("Pod", []):
         by_namespace[fields.namespace_of(pod)].append((ref_of(pod, "Pod"), fields.labels_of(pod)))
@@ -142,7 +142,7 @@ def _link_services(graph: Graph, objects: dict[str, list[Obj]]) -> None:
                     graph.link("selects", ref, ref_of(service, "Service"))
 
 
-def _link_ingresses(graph: Graph, ingresses: list[Obj]) -> None:
+def _link_ingresses(graph: Graph, ingresses: Sequence[Obj]) -> None:
     for ingress in ingresses:
         backends = [fields.mapping(ingress, "spec", "defaultBackend")]
         for rule in fields.items(ingress, "spec", "rules"):
@@ -159,12 +159,31 @@ def _link_pod(graph: Graph, pod: Obj) -> None:
     account = fields.text(pod, "spec", "serviceAccountName")
     if account:
         graph.link("mounts", Ref("ServiceAccount", namespace, account), ref)
+    for kind, name in _referenced(pod):
+        graph.link("mounts", Ref(kind, namespace, name), ref)
+
+
+_VOLUME_SOURCES = (
+    ("ConfigMap", "configMap", "name"),
+    ("Secret", "secret", "secretName"),
+    ("PersistentVolumeClaim", "persistentVolumeClaim", "claimName"),
+)
+_ENV_SOURCES = (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef"))
+_ENV_FROM_SOURCES = (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
+
+
+def _referenced(pod: Obj) -> set[tuple[str, str]]:
+    """Kind and name of what a pod's spec names: volumes (projected ones too), environment, pull secrets."""
+    found = {("Secret", fields.text(entry, "name")) for entry in fields.items(pod, "spec", "imagePullSecrets")}
     for volume in fields.items(pod, "spec", "volumes"):
-        for kind, *path in (
-            ("ConfigMap", "configMap", "name"),
-            ("Secret", "secret", "secretName"),
-            ("PersistentVolumeClaim", "persistentVolumeClaim", "claimName"),
-        ):
-            name = fields.text(volume, *path)
-            if name:
-                graph.link("mounts", Ref(kind, namespace, name), ref)
+        found |= {(kind, fields.text(volume, source, key)) for kind, source, key in _VOLUME_SOURCES}
+        for source in fields.items(volume, "projected", "sources"):
+            found |= {("ConfigMap", fields.text(source, "configMap", "name"))}
+            found |= {("Secret", fields.text(source, "secret", "name"))}
+    for section in ("initContainers", "containers"):
+        for container in fields.items(pod, "spec", section):
+            for entry in fields.items(container, "env"):
+                found |= {(kind, fields.text(entry, "valueFrom", source, "name")) for kind, source in _ENV_SOURCES}
+            for entry in fields.items(container, "envFrom"):
+                found |= {(kind, fields.text(entry, source, "name")) for kind, source in _ENV_FROM_SOURCES}
+    return {(kind, name) for kind, name in found if name}

@@ -104,7 +104,7 @@ class Facts:
         for row in rows:
             self._events[row.about].append(row)
         for found in self._events.values():
-            found.sort(key=_newest_first)
+            found.sort(key=newest_first)
 
     def put_log(self, key: LogKey, content: str) -> None:
         self._logs[key] = content
@@ -162,5 +162,6 @@ class Facts:
         return self.graph.workload(ref)
 
 
-def _newest_first(row: EventRow) -> tuple[float, str, str]:
+def newest_first(row: EventRow) -> tuple[float, str, str]:
+    """The order in which events are shown and read."""
     return (-row.last.timestamp() if row.last else 0.0, row.reason, row.message)

@@ -1,0 +1,45 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Everything else is for people who change the code.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCK := requirements.lock
+LOCK_TEST := requirements-test.lock
+
+.PHONY: demo test evals bench lint lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/firstmate demo
+
+test: $(VENV)/.installed-test lint
+	$(BIN)/python -m pytest -q
+
+evals: $(VENV)/.installed-test
+	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m evals.bench
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+# pip refuses hashes beside a local project, so the project itself comes in a second step.
+$(VENV)/.installed: $(LOCK) pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed $(LOCK_TEST)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(LOCK_TEST)
+	touch $@
+
+# Versions and hashes, no addresses. Needs `uv`, which only this target uses.
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o $(LOCK) pyproject.toml
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra test -o $(LOCK_TEST) pyproject.toml
+
+clean:
+	rm -rf $(VENV) dist build
