@@ -6,8 +6,10 @@ certificate; the kubeconfig is named by its path.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +21,7 @@ from evals.lab.errors import LabError
 from evals.lab.lab import Lab
 
 app = typer.Typer(help="A real Kubernetes control plane on 127.0.0.1, without containers.", no_args_is_help=True)
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
 Name = Annotated[str, typer.Option(help="Which lab; labs of different names run side by side.")]
 
 
@@ -81,6 +84,40 @@ def status(name: Name = "default") -> None:
     ):
         typer.echo(f"{what}: {where}")
     if not lab.running:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    scenarios: Annotated[Path, typer.Option(help="A folder of scenario folders.")] = SCENARIOS,
+    only: Annotated[list[str] | None, typer.Option(help="Only this scenario; may be repeated.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write answers and scores.")] = None,
+    labs: Annotated[int, typer.Option(help="How many labs share the list.", min=1)] = 2,
+    floors: Annotated[Path | None, typer.Option(help="TOML of floors; exit 1 when one is missed.")] = None,
+    check_snapshot: Annotated[bool, typer.Option(help="Ask a snapshot of each cluster too, and compare.")] = False,
+) -> None:
+    """Run scenarios and print a scorecard. Exits 2 when a scenario could not be set up or asked."""
+    from evals.lab import report  # the lab itself starts without what only scenarios need
+    from evals.lab.run import run as run_scenarios
+    from evals.lab.scenario import folders
+
+    wanted = report.read_floors(floors) if floors else {}
+    chosen = [folder for folder in folders(scenarios) if not only or folder.name in only]
+    if unknown := set(only or ()) - {folder.name for folder in chosen}:
+        raise LabError(f"no scenario {', '.join(sorted(unknown))} below {scenarios}")
+    results = run_scenarios(
+        chosen, labs=labs, check_snapshot=check_snapshot, say=lambda text: typer.echo(text, err=True)
+    )
+    found = report.as_json(results)
+    if json_file:
+        json_file.write_text(json.dumps(found, indent=1))
+    report.print_scorecard(Console(width=None if sys.stdout.isatty() else 160), results)
+    low = report.missed(wanted, found["totals"])
+    for line in low:
+        typer.echo(f"floor missed: {line}", err=True)
+    if found["totals"]["errors"]:
+        raise typer.Exit(2)
+    if low or found["totals"]["snapshot_differs"]:
         raise typer.Exit(1)
 
 

@@ -24,15 +24,22 @@ from evals.lab.discovery import Discovery, Kind
 from evals.lab.errors import ApiError, LabError, SetupError
 
 Object = dict[str, Any]
-FIELD_MANAGER = "firstmate-lab"
+USER_AGENT = "firstmate-lab"
 _TIMEOUT = urllib3.Timeout(connect=5, read=60)
 _BUSY_RETRIES = 8
 
 
 class LabClient:
-    """Talks JSON to the API server of one lab. Safe to share between threads."""
+    """Talks JSON to the API server of one lab. Safe to share between threads.
 
-    def __init__(self, kubeconfig: Path) -> None:
+    Args:
+        kubeconfig: one that a lab wrote.
+        field_manager: who owns what is applied. What the lab itself holds has an owner of its own, so that applying a
+            part of a default node (a cordon, a taint) does not take the rest of it away.
+    """
+
+    def __init__(self, kubeconfig: Path, field_manager: str = "firstmate-lab") -> None:
+        self._manager = field_manager
         config = yaml.safe_load(kubeconfig.read_text())
         cluster = config["clusters"][0]["cluster"]
         self.server: str = cluster["server"]
@@ -66,7 +73,7 @@ class LabClient:
             LabError: the server could not be reached.
         """
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": accept, "User-Agent": FIELD_MANAGER}
+        headers = {"Accept": accept, "User-Agent": USER_AGENT}
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
@@ -100,7 +107,7 @@ class LabClient:
 
     def apply(self, document: Object, *, subresource: str = "") -> Object:
         """Server-side apply with force, of any kind that the server knows."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": self._manager, "force": "true"}
         path = self.path(document) + (f"/{subresource}" if subresource else "")
         return self.request("PATCH", path, body=document, query=query, content_type="application/apply-patch+yaml")
 
@@ -112,7 +119,7 @@ class LabClient:
         metadata = document["metadata"]
         kind = self.kind(document["kind"], document["apiVersion"])
         path = kind.path(None, metadata.get("namespace"))
-        return self.request("POST", path, body=document, query={"fieldManager": FIELD_MANAGER})
+        return self.request("POST", path, body=document, query={"fieldManager": self._manager})
 
     def patch(self, kind: str, name: str, body: Any, namespace: str | None = None, *, subresource: str = "") -> Object:
         """A merge patch, for changes that a server-side apply would own too much for."""

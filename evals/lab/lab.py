@@ -28,7 +28,7 @@ import urllib3
 from evals.lab import cluster, components, processes
 from evals.lab.binaries import Binaries, resolve
 from evals.lab.certs import Authority, service_account_keys, write_kubeconfig
-from evals.lab.client import LabClient
+from evals.lab.client import LabClient, Object
 from evals.lab.components import HOST, Layout, Ports
 from evals.lab.errors import ApiError, LabError, StartError
 from evals.lab.paths import state_dir
@@ -102,6 +102,16 @@ class Lab:
         if self._client is None:
             self._client = LabClient(self.kubeconfig)
         return self._client
+
+    @property
+    def setup_client(self) -> LabClient:
+        """Owns what every lab holds from the start; for the lab and its clean-up."""
+        return LabClient(self.kubeconfig, field_manager="firstmate-lab-setup")
+
+    def default_nodes(self) -> list[Object]:
+        """The nodes that the lab started with, as they were applied."""
+        record = self.record()
+        return cluster.default_nodes(record["ports"]["kwok"], record["nodes"])
 
     def kubeconfig_for(self, user: str, groups: tuple[str, ...] = ()) -> Path:
         """A kubeconfig for a user of your choice, who may do what RBAC grants to the name and the groups."""
@@ -194,7 +204,15 @@ class Lab:
         layout, ports = self.layout, Ports(*processes.free_ports(6))
         (self.root / "logs").mkdir(parents=True)  # the folder is new: an old database would hold old node leases
         layout.empty_log.touch()
-        self._write({"ready": False, "ports": ports.as_json(), "processes": [], "binaries": _origins(binaries)})
+        self._write(
+            {
+                "ready": False,
+                "ports": ports.as_json(),
+                "processes": [],
+                "binaries": _origins(binaries),
+                "nodes": self._nodes,
+            }
+        )
         if not self._survives:
             self._watchdog = _watch(self.root)
         self._spawn("etcd", components.etcd(binaries, layout, ports, self._quota))
@@ -205,10 +223,11 @@ class Lab:
         self._await("kube-apiserver", self._api_ready)
         self._spawn("kube-controller-manager", components.controller_manager(binaries, layout, ports))
         self._spawn("kube-scheduler", components.scheduler(binaries, layout, ports))
-        cluster.install_kwok(self.client, binaries.kwok_config, layout.empty_log)
-        nodes = cluster.default_nodes(ports.kwok, self._nodes)
+        setup = self.setup_client
+        cluster.install_kwok(setup, binaries.kwok_config, layout.empty_log)
+        nodes = self.default_nodes()
         for node in nodes:
-            self.client.apply(node)
+            setup.apply(node)
         self._spawn("kwok", components.kwok(binaries, layout, ports))
         names = [node["metadata"]["name"] for node in nodes]
         self._await("kwok", lambda: all(cluster.node_settled(self.client.get("Node", name)) for name in names))

@@ -62,8 +62,8 @@ def exit_code(process: Process) -> int | None:
     return child.poll() if child else None
 
 
-def stop(processes: list[Process], *, grace_s: float = 3.0) -> list[Process]:
-    """Ends the processes that are still ours, politely first; gives those that it ended."""
+def stop(processes: list[Process], *, grace_s: float = 0.5) -> list[Process]:
+    """Ends the processes that are still ours, politely first; gives those that it ended. No data is worth a wait."""
     ours = [process for process in processes if process.alive()]
     for process in ours:
         _signal(process, signal.SIGTERM)

@@ -1,0 +1,132 @@
+"""Runs scenarios: several labs share the list, one scenario at a time on each, and every answer is scored.
+
+Called by `python -m evals.lab run`. A scenario that breaks (its set-up, the question, the clean-up) becomes a result
+with an error and never ends the run; a lab that cannot be cleaned is replaced by a fresh one. Must never leave a lab
+behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from evals.lab import apply, cleanup, scenario
+from evals.lab.ask import Asked, ask, differences
+from evals.lab.errors import LabError, ScenarioError
+from evals.lab.inventory import Ledger
+from evals.lab.lab import Lab
+from evals.lab.report import Result
+from evals.lab.scenario import Scenario
+from evals.lab.score import score
+
+Say = Callable[[str], None]
+
+
+def run(folders: Sequence[Path], *, labs: int, check_snapshot: bool, say: Say) -> list[Result]:
+    """Runs all scenarios and gives their results in the order of the folders.
+
+    Raises:
+        LabError: not even a lab could be started.
+    """
+    waiting: queue.SimpleQueue[tuple[int, Path]] = queue.SimpleQueue()
+    for numbered in enumerate(folders):
+        waiting.put(numbered)
+    results: dict[int, Result] = {}
+    enough = threading.Event()
+
+    def work(number: int) -> None:
+        with Lab(f"run-{os.getpid()}-{number}") as lab:
+            while not enough.is_set():
+                try:
+                    at, folder = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                results[at] = run_one(lab, folder, check_snapshot=check_snapshot, say=say)
+
+    count = max(1, min(labs, len(folders)))
+    with ThreadPoolExecutor(count, thread_name_prefix="lab") as pool:
+        workers = [pool.submit(work, number) for number in range(count)]
+        try:
+            for worker in workers:
+                worker.result()
+        finally:
+            enough.set()  # one lab failed, or somebody pressed Ctrl-C: let the others finish what they are at
+    return [results[at] for at in sorted(results)]
+
+
+def run_one(lab: Lab, folder: Path, *, check_snapshot: bool, say: Say) -> Result:
+    """Sets one scenario up, asks, scores and cleans up."""
+    try:
+        one = scenario.load(folder)
+    except ScenarioError as error:
+        return _finished(_unreadable(folder, error), say)
+    ledger = apply.begin(lab)
+    # A future holds whatever went wrong: a defect in a rule must cost one scenario, not the run.
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(_set_up_and_ask, lab, one, ledger, check_snapshot=check_snapshot)
+        error = asking.exception()
+    result = _failed(one, error) if error else asking.result()
+    _clean(lab, ledger, one, say)
+    return _finished(result, say)
+
+
+def _set_up_and_ask(lab: Lab, one: Scenario, ledger: Ledger, *, check_snapshot: bool) -> Result:
+    apply.set_up(lab, one, ledger)
+    asked = asyncio.run(ask(lab.kubeconfig, one.scope, one.namespace))
+    differs = asyncio.run(differences(lab.kubeconfig, one.scope, one.namespace, asked)) if check_snapshot else []
+    return _scored(one, asked, differs)
+
+
+def _scored(one: Scenario, asked: Asked, differs: list[str]) -> Result:
+    return Result(
+        id=one.id,
+        scope=one.scope,
+        namespace=one.namespace,
+        expect=_expect(one.folder),
+        answer=asked.answer,
+        score=score(one.expect, asked.answer),
+        ms=round(asked.ms, 1),
+        requests=asked.requests,
+        bytes=asked.bytes,
+        snapshot_differs=differs,
+    )
+
+
+def _failed(one: Scenario, error: BaseException) -> Result:
+    text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+    return Result(one.id, one.scope, one.namespace, _expect(one.folder), error=text)
+
+
+def _unreadable(folder: Path, error: ScenarioError) -> Result:
+    return Result(folder.name, None, None, _expect(folder), error=str(error))
+
+
+def _expect(folder: Path) -> dict[str, Any]:
+    """As scenario.yaml has it: others score again from the JSON, and not with our defaults."""
+    try:
+        return dict(scenario.read_fields(folder).get("expect") or {})
+    except (ScenarioError, TypeError, ValueError):
+        return {}
+
+
+def _clean(lab: Lab, ledger: Ledger, one: Scenario, say: Say) -> None:
+    try:
+        cleanup.clean_up(lab, ledger)
+    except LabError as error:
+        say(f"{one.id}: {error}; going on with a fresh lab")
+        lab.stop()
+        lab.start()
+
+
+def _finished(result: Result, say: Say) -> Result:
+    if result.error is not None:
+        say(f"{result.id}: error: {result.error}")
+    else:
+        say(f"{result.id}: {'right' if result.score.first else 'WRONG'}")
+    return result
