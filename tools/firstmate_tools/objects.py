@@ -19,8 +19,18 @@ from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, N
 from firstmate_tools.text import FreeText, redact, untrusted
 from firstmate_tools.toolspec import tool
 
-_POINTERS = (kinds.POD, kinds.SERVICE, kinds.INGRESS, kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.STATEFUL_SET)
-_POINTERS += (kinds.DAEMON_SET, kinds.JOB, kinds.CRON_JOB, kinds.HORIZONTAL_POD_AUTOSCALER)
+_POINTERS = (
+    kinds.POD,
+    kinds.SERVICE,
+    kinds.INGRESS,
+    kinds.DEPLOYMENT,
+    kinds.REPLICA_SET,
+    kinds.STATEFUL_SET,
+    kinds.DAEMON_SET,
+    kinds.JOB,
+    kinds.CRON_JOB,
+    kinds.HORIZONTAL_POD_AUTOSCALER,
+)
 MOST_POINTERS = 20
 _TELLING_CONDITIONS = ("Ready", "Available", "Healthy", "Synced", "Established", "Accepted", "Complete", "Failed")
 
