@@ -1,0 +1,154 @@
+"""What an API server's refusal means, as one of our errors: pure, from status, headers and body.
+
+The gateway calls `error_of` for every answer but 200. Must never turn a refusal into an empty result; what the server
+says is text from a cluster, so that it is cleaned, redacted and cut before it enters a message.
+
+Status objects: k8s.io/apimachinery pkg/api/errors (v0.36); the aggregator and proxies answer in plain text or HTML.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from firstmate_tools import fields
+from firstmate_tools.errors import (
+    DeniedError,
+    FailedReadError,
+    FirstmateError,
+    NotInstalledError,
+    ObjectNotFoundError,
+    TimedOutError,
+    UsageError,
+)
+from firstmate_tools.fields import Obj
+from firstmate_tools.text import shorten, untrusted
+
+from .policy import Target, target_of
+from .wire import Request
+
+_LONGEST = 400
+
+
+class ExpiredError(FailedReadError):
+    """410: the continue token of a paged list is too old. `paging` starts again; callers see it as a failed read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status, lower-case header names, and the body, decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def is_html(self) -> bool:
+        return "text/html" in self.headers.get("content-type", "") or self.body.lstrip()[:1] == b"<"
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds of a Retry-After header (the API server sends whole seconds, never a date)."""
+        value = self.headers.get("retry-after", "").strip()
+        return min(float(value), 3600.0) if value.isascii() and value.isdigit() else None
+
+
+def status_of(body: bytes) -> Obj:
+    """The Status object of a refusal, {} where something else came."""
+    try:
+        value: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return fields.mapping({"status": value}, "status") if fields.text(value, "kind") == "Status" else {}
+
+
+def said(body: bytes) -> str:
+    """The server's own words, fit for a message."""
+    message = fields.text(status_of(body), "message") or body[: 4 * _LONGEST].decode("utf-8", "replace")
+    return shorten(" ".join(untrusted(message).split()), _LONGEST)
+
+
+def rbac_hint(target: Target, verb: str) -> str:
+    """The least rule that would allow a read, as it stands in a Role."""
+    resource = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
+    where = f'a Role in namespace "{target.namespace}"' if target.namespace else "a ClusterRole"
+    return (
+        f'To enable it, bind {where} with the rule apiGroups: ["{target.group}"], '
+        f'resources: ["{resource}"], verbs: ["{verb}"].'
+    )
+
+
+def error_of(request: Request, answer: Answer) -> FirstmateError:
+    """The error that an answer other than 200 stands for.
+
+    Returns:
+        `ObjectNotFoundError` where the object alone is missing, `NotInstalledError` where the whole resource is.
+    """
+    what = request.about
+    status = status_of(answer.body)
+    if answer.is_html and not status:
+        return FailedReadError(
+            f"The answer to {what} is HTML with status {answer.status}, not from a Kubernetes API server.",
+            "A proxy or login page answers in its place: check the server address, the proxy and the network.",
+        )
+    words = said(answer.body)
+    match answer.status:
+        case 401:
+            return DeniedError(
+                f"The API server refused the credentials for {what} (401): the token has expired or is not accepted.",
+                "Log in again, or mend the user of this kubeconfig context.",
+            )
+        case 403:
+            target = target_of(request.path)
+            hint = rbac_hint(target, request.verb) if target.plural and request.method == "GET" else ""
+            return DeniedError(f"Reading {what} was denied: {words}", hint)
+        case 404:
+            return _not_found(request, status, words)
+        case 410:
+            return ExpiredError(f"The list of {what} changed while it was read: {words}", "Read it again.")
+        case 429:
+            return TimedOutError(
+                f"The API server is too busy for {what} (429): {words}", "Ask again later, or allow more time."
+            )
+        case 408 | 504:
+            return TimedOutError(f"The API server gave up on {what} ({answer.status}): {words}")
+        case 400 | 422 if status:
+            return _bad_request(request, words)
+        case 405 | 406 | 415 if status:
+            return FailedReadError(f"The API server does not offer to {request.verb} {what}: {words}")
+        case code if 300 <= code < 400:
+            return FailedReadError(
+                f"The answer to {what} is a redirect ({code}), which is not followed.",
+                "Give the address of the API server itself.",
+            )
+        case _:
+            return _failed(request, answer.status, status, words)
+
+
+def _failed(request: Request, code: int, status: Obj, words: str) -> FirstmateError:
+    if fields.text(status, "reason") in ("Timeout", "ServerTimeout"):
+        return TimedOutError(f"The API server gave up on {request.about} ({code}): {words}")
+    return FailedReadError(f"The API server failed on {request.about} ({code}): {words}")
+
+
+def _not_found(request: Request, status: Obj, words: str) -> FirstmateError:
+    named = fields.text(status, "reason") == "NotFound" and fields.text(status, "details", "name")
+    if named and request.verb == "get":
+        return ObjectNotFoundError(f"There is no {request.about}.")
+    return NotInstalledError(
+        f"This cluster does not serve {request.resource}: {words}",
+        "Install what defines it, if you expect it (a CustomResourceDefinition, an add-on, a newer version).",
+    )
+
+
+def _bad_request(request: Request, words: str) -> FirstmateError:
+    if not request.resource.endswith("/log"):
+        return UsageError(f"The API server cannot make sense of the question for {request.about}: {words}")
+    # k8s.io/kubernetes pkg/registry/core/pod/strategy.go and pkg/kubelet/kubelet_pods.go, v1.36.
+    if "must be specified" in words or "is not valid for pod" in words:
+        return UsageError(f"Which log of {request.about}? {words}")
+    if "not found" in words:
+        return ObjectNotFoundError(f"There is no previous log for {request.about}: {words}")
+    if "waiting to start" in words or "PodInitializing" in words:
+        return ObjectNotFoundError(f"There is no log yet for {request.about}: {words}")
+    return FailedReadError(f"The log of {request.about} could not be read: {words}")

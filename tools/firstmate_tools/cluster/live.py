@@ -1,0 +1,234 @@
+"""A live cluster: `LiveSource` is one that is configured, `LiveCluster` what one tool call sees of it.
+
+Tools are given these behind the protocols of `base.py` and cannot tell them from a recording. Everything goes out
+through the source's one gateway. Must never import the Kubernetes client, aiohttp or botocore before a cluster is
+asked.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from firstmate_tools import fields as read
+from firstmate_tools.errors import DeniedError, ObjectNotFoundError, UsageError
+from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import POD, Kind
+from firstmate_tools.reads import Grant, Read
+from firstmate_tools.results import ClusterIdentity
+
+from .access import review
+from .auth import Connection
+from .base import Access, Form, Listing, LogRequest, Usage
+from .discovery import discover
+from .gateway import Call, Gateway
+from .kubeconfig import SERVICE_ACCOUNT, connection_of, in_cluster_connection
+from .limits import Deadline, Limits
+from .logtail import LogTail
+from .paging import Plan, walk
+from .parse import parse_item, parse_object
+from .wire import JSON, LOG, METADATA, Request, get_request, plain_request
+
+T = TypeVar("T")
+
+_KINDS_FOR_S = 300.0
+_LOGS_GONE = re.compile(r"unable to retrieve container logs for \S+\s*")
+
+
+class LiveSource:
+    """A cluster behind an API server, as a kubeconfig context describes it.
+
+    Args:
+        name: what results call it.
+        kubeconfig: the file; None for KUBECONFIG or the default place.
+        context: the context; None for the current one.
+        user_agent: `firstmate/<version>`.
+        limits: how hard the cluster may be asked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kubeconfig: Path | str | None = None,
+        context: str | None = None,
+        *,
+        user_agent: str = "firstmate",
+        limits: Limits | None = None,
+    ) -> None:
+        self._name = name
+        self._user_agent = user_agent
+        self._limits = limits or Limits()
+        self._connect: Callable[[], Connection] = lambda: connection_of(kubeconfig, context)
+        self._gateway: Gateway | None = None
+        self._version: str | None = None
+        self._asked_version = False
+        self._kinds: tuple[float, tuple[Kind, ...]] | None = None
+
+    @classmethod
+    def in_cluster(
+        cls,
+        name: str = "in-cluster",
+        *,
+        folder: Path = SERVICE_ACCOUNT,
+        user_agent: str = "firstmate",
+        limits: Limits | None = None,
+    ) -> "LiveSource":
+        """The cluster that this process runs in, as its pod's service account."""
+        source = cls(name, user_agent=user_agent, limits=limits)
+        source._connect = lambda: in_cluster_connection(folder)
+        return source
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @asynccontextmanager
+    async def open(self, grant: Grant, *, deadline_s: float = 30.0) -> AsyncGenerator["LiveCluster"]:
+        """See `ClusterSource.open`. The first call asks for the version, which shows that the server answers."""
+        call = Call(grant, Deadline.after(deadline_s))
+        gateway = await self._ready()
+        if not self._asked_version:
+            self._version = await _version_of(gateway, call)
+            self._asked_version = True
+        identity = ClusterIdentity(name=self._name, server=gateway.connection.server, version=self._version)
+        yield LiveCluster(self, gateway, call, identity)
+
+    async def close(self) -> None:
+        if self._gateway is not None:
+            gateway, self._gateway = self._gateway, None
+            await gateway.close()
+
+    async def _ready(self) -> Gateway:
+        if self._gateway is not None and self._gateway.loop is not asyncio.get_running_loop():
+            self._gateway = None  # its event loop has ended, and its connections with it
+        if self._gateway is None:
+            connection = await asyncio.to_thread(self._connect)
+            self._gateway = self._gateway or Gateway(connection, self._user_agent, self._limits)
+        return self._gateway
+
+    async def kinds(self, gateway: Gateway, call: Call) -> Sequence[Kind]:
+        """Discovery, kept for five minutes."""
+        if self._kinds is None or time.monotonic() - self._kinds[0] > _KINDS_FOR_S:
+            found = await discover(lambda request: gateway.fetch(request, call))
+            self._kinds = (time.monotonic(), tuple(found))
+        return self._kinds[1]
+
+
+async def _version_of(gateway: Gateway, call: Call) -> str | None:
+    """The server's version; None where it answers, but keeps that to itself.
+
+    Raises:
+        ReadError: it does not answer, or refuses the credentials.
+    """
+    try:
+        body = await gateway.fetch(plain_request("/version"), call)
+    except DeniedError as error:
+        if "401" in error.message:
+            raise
+        return None
+    return read.text(parse_object(body, "/version"), "gitVersion") or None
+
+
+class LiveCluster:
+    """One tool call's view of a live cluster; see `base.Cluster` for every method's contract."""
+
+    def __init__(self, source: LiveSource, gateway: Gateway, call: Call, identity: ClusterIdentity) -> None:
+        self._source = source
+        self._gateway = gateway
+        self._call = call
+        self._identity = identity
+
+    @property
+    def identity(self) -> ClusterIdentity:
+        return self._identity
+
+    @property
+    def default_namespace(self) -> str:
+        return self._gateway.connection.namespace
+
+    @property
+    def now(self) -> datetime:
+        return self._gateway.clock.now()
+
+    @property
+    def is_live(self) -> bool:
+        return True
+
+    @property
+    def usage(self) -> Usage:
+        return self._call.usage
+
+    async def _fetch(self, request: Request) -> bytes:
+        return await self._gateway.fetch(request, self._call)
+
+    async def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        form: Form = "full",
+        limit: int | None = None,
+        more: str = "",
+    ) -> Listing[Obj]:
+        if limit is not None and limit < 1:
+            raise UsageError(f"A list of at most {limit} objects is none.", "Give a limit of 1 or more.")
+        accept, take = (METADATA, _metadata_alone) if form == "metadata" else (JSON, _as_it_is)
+        plan = Plan(kind, namespace, labels, fields, accept, limit=limit, more=more)
+        return await walk(self._fetch, plan, take)
+
+    async def sweep(
+        self,
+        kind: Kind,
+        reduce: Callable[[Obj], T | None],
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        most: int | None = None,
+    ) -> Listing[T]:
+        return await walk(self._fetch, Plan(kind, namespace, labels, fields, most=most), reduce)
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Obj | None:
+        request = get_request(kind, name, namespace)
+        try:
+            body = await self._fetch(request)
+        except ObjectNotFoundError:
+            return None
+        return parse_item(body, kind, request.about)
+
+    async def logs(self, request: LogRequest) -> str:
+        query = [("container", request.container)] if request.container else []
+        if request.previous:
+            query.append(("previous", "true"))
+        if request.tail_lines is not None:
+            query.append(("tailLines", str(max(0, request.tail_lines))))
+        if request.since_seconds is not None:
+            query.append(("sinceSeconds", str(max(1, request.since_seconds))))
+        asked = get_request(POD, request.pod, request.namespace, "log", tuple(query), LOG)
+        text = (await self._gateway.fetch(asked, self._call, LogTail(request.limit_bytes))).decode("utf-8", "replace")
+        if _LOGS_GONE.fullmatch(text):
+            # The kubelet answers 200 with this sentence when the runtime has removed the container (kubelet v1.36,
+            # pkg/kubelet/kuberuntime/kuberuntime_container.go).
+            raise ObjectNotFoundError(f"The node no longer holds the log of {asked.about}.")
+        return text
+
+    async def kinds(self) -> Sequence[Kind]:
+        return await self._source.kinds(self._gateway, self._call)
+
+    async def access(self, reads: Sequence[Read], namespace: str | None) -> Sequence[Access]:
+        return await review(self._fetch, reads, namespace, self.default_namespace)
+
+
+def _as_it_is(obj: Obj) -> Obj:
+    return obj
+
+
+def _metadata_alone(obj: Obj) -> Obj:
+    """An API server that does not know the form answers with whole objects."""
+    return {"metadata": obj.get("metadata") or {}}
