@@ -1,0 +1,199 @@
+"""Takes secrets out of objects and logs that are about to be written to a file.
+
+The recorder calls it on everything that it records. Values stay recognisable: a mark stands where a secret stood, and a
+text that was marked once is not changed again, so that a diagnosis of the recording reads what a diagnosis of the
+cluster would have printed. Must never touch names, labels, images or other words by which objects are matched, and must
+never change the object that it is given (a snapshot's objects are shared).
+"""
+
+import re
+from functools import lru_cache
+from typing import Any, cast
+
+from firstmate_tools.errors import FailedReadError
+from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import CONFIG_MAP, CONTROLLER_REVISION, KNOWN, Kind
+from firstmate_tools.text import MARK, clean, redact
+
+from .logtext import split_stamps
+
+DEEPEST = 200
+"""Levels of an object. The API server takes more; nothing that is not an attack has them."""
+
+_FREE = frozenset(
+    {
+        "annotations",
+        "args",
+        "attributes",
+        "command",
+        "description",
+        "message",
+        "note",
+        "options",
+        "parameters",
+        "path",
+        "url",
+        "value",
+        "volumeAttributes",
+    }
+)
+"""Fields of built-in kinds in which people and programs write what they like."""
+_MATCHED = frozenset({"apiVersion", "kind", "name", "namespace", "image", "imageID", "containerID", "uid", "labels"})
+"""Fields of custom resources that are left alone; all others are redacted, because nobody knows their schema."""
+_PLAINLY_SECRET = re.compile(r"(?i)(?:password|passwd|api_?key|secret_?key|private_?key|client_?secret|access_?token)")
+_ONE_WORD = re.compile(r"[^\s,;&\"'}]+")
+_BLOCK_START = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_BLOCK_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+_BUILT_IN = {(kind.group, kind.plural) for kind in KNOWN if kind is not CONTROLLER_REVISION}
+"""A ControllerRevision holds another object, of a kind that it does not name."""
+
+
+def masked_text(value: str) -> str:
+    """A text without secrets; also without those that colours or invisible characters hide from a plain search."""
+    return _masked(value) if len(value) <= 512 else _mask(value)
+
+
+def _mask(value: str) -> str:
+    found = redact(value)
+    if found == value and not (value.isascii() and value.isprintable()):
+        cleaned = clean(value)
+        if cleaned != value and (hidden := redact(cleaned)) != cleaned:
+            return hidden
+    return found
+
+
+_masked = lru_cache(maxsize=50_000)(_mask)
+
+
+@lru_cache(maxsize=10_000)
+def _secret_name(name: str) -> bool:
+    """Whether `redact` takes a value of this name for a secret."""
+    return redact(f"{name}=Zx81probe") != f"{name}=Zx81probe"
+
+
+def masked_named(name: str, value: str) -> str:
+    """The value of an environment variable or ConfigMap key, marked where its name says that it is secret.
+
+    A single word is judged as in `NAME=word`: switches, small numbers, paths and references stay. Of a value of several
+    lines only the secrets in it are marked: it is a file, and its name says what it configures.
+    """
+    if not _secret_name(name) or not value.strip():
+        return masked_text(value)
+    if _ONE_WORD.fullmatch(value):
+        return redact(f"{name}={value}")[len(name) + 1 :]
+    return masked_text(value) if "\n" in value.strip() else MARK.format("value")
+
+
+def masked(obj: Obj, kind: Kind) -> Obj:
+    """A copy of an object without secrets.
+
+    Raises:
+        FailedReadError: it is nested deeper than anything that is not an attack.
+    """
+    if (kind.group, kind.plural) == (CONFIG_MAP.group, CONFIG_MAP.plural):
+        return _config_map(obj)
+    custom = (kind.group, kind.plural) not in _BUILT_IN
+    return {
+        key: _metadata(value) if key == "metadata" else _value(key, value, 1, free=custom, custom=custom)
+        for key, value in obj.items()
+    }
+
+
+def _config_map(obj: Obj) -> Obj:
+    made = dict(obj)
+    made["metadata"] = _metadata(obj.get("metadata"))
+    if isinstance(obj.get("data"), dict):
+        made["data"] = {
+            key: masked_named(key, value) if isinstance(value, str) else value
+            for key, value in cast("Obj", obj["data"]).items()
+        }
+    if isinstance(obj.get("binaryData"), dict):
+        made["binaryData"] = dict.fromkeys(cast("Obj", obj["binaryData"]), "")
+    return made
+
+
+def _metadata(metadata: Any) -> Any:
+    """Of metadata the annotations alone are free text."""
+    if not isinstance(metadata, dict) or "annotations" not in metadata:
+        return cast("Any", metadata)
+    here = cast("Obj", metadata)
+    return {**here, "annotations": _value("annotations", here["annotations"], 2, free=True, custom=False)}
+
+
+def _value(key: str, value: Any, depth: int, *, free: bool, custom: bool) -> Any:
+    """A copy of what stands under a key.
+
+    Args:
+        free: a text here is redacted.
+        custom: inside a custom resource, where everything is free but what objects are matched by.
+    """
+    if isinstance(value, str):
+        if custom and _PLAINLY_SECRET.fullmatch(key):
+            return masked_named("password", value)
+        return masked_text(value) if free else value
+    if depth > DEEPEST:
+        raise FailedReadError(f"An object is nested more than {DEEPEST} deep.")
+    if isinstance(value, dict):
+        return _mapping(cast("Obj", value), depth, free=free, custom=custom)
+    if isinstance(value, list):
+        entries = cast("list[Any]", value)
+        return [_value(key, entry, depth + 1, free=free, custom=custom) for entry in entries]
+    return value
+
+
+def _mapping(here: Obj, depth: int, *, free: bool, custom: bool) -> Obj:
+    made: Obj = {}
+    name = here.get("name")
+    for key, value in here.items():
+        if key == "value" and isinstance(value, str) and isinstance(name, str):
+            made[key] = masked_named(name, value)
+        elif key == "metadata" and isinstance(value, dict):
+            made[key] = _metadata(value)
+        elif custom and key in _MATCHED and (isinstance(value, str) or key == "labels"):
+            made[key] = value
+        else:
+            made[key] = _value(key, value, depth + 1, free=free or key in _FREE, custom=custom)
+    return made
+
+
+def masked_log(text: str, *, stamped: bool) -> str:
+    """A log without secrets.
+
+    Args:
+        stamped: its lines begin with their times, which stay, and are kept out of the search: they would stand between
+            a name and its value.
+    """
+    split = split_stamps(text) if stamped else None
+    if split is None:
+        return masked_text(text)
+    stamps, lines = split
+    if any(_BLOCK_START.search(line) for line in lines):
+        stamps, lines = _without_blocks(stamps, lines)
+    made = masked_text("\n".join(lines)).split("\n")
+    if len(made) != len(lines):
+        made = [masked_text(line) for line in lines]
+    ending = "\n" if text.endswith("\n") else ""
+    return "\n".join(f"{stamp} {line}" for stamp, line in zip(stamps, made, strict=True)) + ending
+
+
+def _without_blocks(stamps: list[str], lines: list[str]) -> tuple[list[str], list[str]]:
+    """Lines with each private key as one mark, at the time of its first line, as `redact` has it in a text."""
+    kept_stamps: list[str] = []
+    kept: list[str] = []
+    inside = False
+    for stamp, line in zip(stamps, lines, strict=True):
+        rest = line
+        if inside:
+            end = _BLOCK_END.search(line)
+            if end is None:
+                continue
+            inside = False
+            kept[-1] += line[end.end() :]
+            continue
+        start = _BLOCK_START.search(rest)
+        if start is not None and _BLOCK_END.search(rest, start.end()) is None:
+            inside = True
+            rest = rest[: start.start()] + MARK.format("private-key")
+        kept_stamps.append(stamp)
+        kept.append(rest)
+    return kept_stamps, kept

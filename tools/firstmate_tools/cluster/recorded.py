@@ -1,0 +1,241 @@
+"""A recorded cluster behind the same seam as a live one, for the length of one tool call.
+
+`SnapshotSource.open` makes it. It answers as the API server would have answered when the recording was made, and raises
+where the recording does not hold the answer: what was not recorded is never "empty". The declared reads are enforced as
+in a live cluster, so that a tool that works here works there. Must never write, and must never reach out to a network.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import orjson
+
+from firstmate_tools import podstate
+from firstmate_tools.errors import (
+    DeniedError,
+    NotCollectedError,
+    ObjectNotFoundError,
+    ReadError,
+    RefusedError,
+    TimedOutError,
+    UsageError,
+)
+from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import POD, Kind
+from firstmate_tools.reads import Grant, Read
+from firstmate_tools.results import ClusterIdentity
+
+from .base import Access, Form, Listing, LogRequest, Usage
+from .layouts.objects import order_key
+from .layouts.recording import Recording, Slice
+from .logtext import cut_log
+from .selectors import field_test, label_test
+
+T = TypeVar("T")
+Row = tuple[str, Obj]
+Parse = Callable[[Recording, Slice, Kind, str], dict[str, Obj]]
+PAGE = 1000
+"""Objects on a page of a sweep, as the live cluster asks for them."""
+
+
+class SnapshotCluster:
+    """One recording as one tool call sees it.
+
+    Args:
+        parse: gives the objects of a recorded list by `order_key`; may block.
+        recording: what it answers from.
+        identity: who it says it is.
+        grant: the reads that the call declared.
+        deadline: moment of the monotonic clock after which no read is answered.
+    """
+
+    def __init__(
+        self, parse: Parse, recording: Recording, identity: ClusterIdentity, grant: Grant, deadline: float
+    ) -> None:
+        self._parse, self._recording, self._grant, self._deadline = parse, recording, grant, deadline
+        self.identity = identity
+        self.usage = Usage()
+        self.is_live = False
+
+    @property
+    def default_namespace(self) -> str:
+        return self._recording.default_namespace
+
+    @property
+    def now(self) -> datetime:
+        """The moment of recording."""
+        return self._recording.now
+
+    @property
+    def recorded_namespaces(self) -> tuple[str, ...] | None:
+        """The namespaces that were recorded; None where all were. A question about the cluster means these."""
+        return self._recording.namespaces
+
+    def _check(self, kind: Kind, verb: str, subresource: str = "") -> None:
+        if not self._grant.allows(kind, verb, subresource):
+            resource = Read(kind, subresource=subresource).resource
+            raise RefusedError(
+                f"The request was not sent: nobody declared {verb!r} on {resource}.",
+                "Add the read to the declaration of the tool or rule that makes it.",
+            )
+        if time.monotonic() > self._deadline:
+            raise TimedOutError(f"The time for this call was over before {kind.resource} were read from the snapshot.")
+
+    def _rows(self, kind: Kind, namespace: str | None) -> list[Row]:
+        """All objects of a list, in an API server's order."""
+        slices = self._recording.slices(kind, namespace)
+        found = [self._parse(self._recording, part, kind, inside) for inside, part in slices]
+        if len(found) == 1:
+            return list(found[0].items())
+        rows = [row for objects in found for row in objects.items()]
+        rows.sort(key=lambda row: row[0])
+        return rows
+
+    async def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        form: Form = "full",
+        limit: int | None = None,
+        more: str = "",
+    ) -> Listing[Obj]:
+        """As `Cluster.list`."""
+        self._check(kind, "list")
+        question = _Question(kind, namespace, labels, fields)
+        rows = question.rest(await asyncio.to_thread(self._rows, kind, namespace), more)
+        chosen = list(rows)
+        page = chosen if limit is None else chosen[: max(limit, 0)]
+        left = len(chosen) - len(page)
+        token = question.token(page[-1][0] if page else "") if left else ""
+        items = [{"metadata": obj["metadata"]} if form == "metadata" else obj for _, obj in page]
+        return Listing(items, more=token, remaining=left)
+
+    async def sweep(
+        self,
+        kind: Kind,
+        reduce: Callable[[Obj], T | None],
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        most: int | None = None,
+    ) -> Listing[T]:
+        """As `Cluster.sweep`, with the pages that a live cluster has."""
+        self._check(kind, "list")
+        question = _Question(kind, namespace, labels, fields)
+        rows = list(question.rest(await asyncio.to_thread(self._rows, kind, namespace), ""))
+        items: list[T] = []
+        for start in range(0, len(rows), PAGE):
+            page = rows[start : start + PAGE]
+            items.extend(row for _, obj in page if (row := reduce(obj)) is not None)
+            left = len(rows) - start - len(page)
+            if left and most is not None and start + len(page) >= most:
+                return Listing(items, more=question.token(page[-1][0]), remaining=left)
+            await asyncio.sleep(0)
+        return Listing(items, remaining=0)
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Obj | None:
+        """As `Cluster.get`: None where the whole list was recorded and the object is not in it."""
+        self._check(kind, "get")
+        if kind.namespaced and namespace is None:
+            raise UsageError(f"{kind.kind} {name[:80]!r} needs a namespace.", "Name the namespace that it lives in.")
+        return await asyncio.to_thread(self._get, kind, name, namespace if kind.namespaced else None)
+
+    def _get(self, kind: Kind, name: str, namespace: str | None) -> Obj | None:
+        inside, part = self._recording.slices(kind, namespace)[0]
+        obj = self._parse(self._recording, part, kind, inside).get(order_key(namespace or "", name))
+        # Items of a list do not say what they are; an object by itself does.
+        return None if obj is None else {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
+
+    async def logs(self, request: LogRequest) -> str:
+        """As `Cluster.logs`."""
+        self._check(POD, "get", "log")
+        return await asyncio.to_thread(self._log, request)
+
+    def _log(self, request: LogRequest) -> str:
+        place = (request.namespace, request.pod, request.container)
+        log = self._recording.logs.read(*place, previous=request.previous)
+        if log is None:
+            raise self._no_log(request)
+        return cut_log(log, request, self.now)
+
+    def _no_log(self, request: LogRequest) -> ReadError | ObjectNotFoundError | UsageError:
+        """Why a log that the recording says nothing of is not there, as far as the recorded pod tells."""
+        which = f'container "{request.container}" of pod "{request.pod}" in namespace "{request.namespace}"'
+        layout, how = self._recording.layout, self._recording.how
+        unknown = NotCollectedError(f"The {layout} holds no {'previous ' * request.previous}log of {which}.", how)
+        try:
+            pod = self._get(POD, request.pod, request.namespace)
+        except ReadError:
+            return unknown
+        if pod is None:
+            return ObjectNotFoundError(f'There is no pod "{request.pod}" in namespace "{request.namespace}".')
+        container = next((c for c in podstate.containers(pod) if c.name == request.container), None)
+        if container is None:
+            return UsageError(f'Pod "{request.pod}" has no container {request.container[:80]!r}.')
+        ran_before = bool(container.restarts or container.last_terminated)
+        if request.previous and not ran_before:
+            return ObjectNotFoundError(f"There is no previous log for {which}.")
+        if not request.previous and not ran_before and not container.running and not container.terminated:
+            return ObjectNotFoundError(f"There is no log yet for {which}.")
+        return unknown
+
+    async def kinds(self) -> Sequence[Kind]:
+        """Those that discovery gave when it was recorded, else those of which it holds something."""
+        if self._recording.kinds is not None:
+            return self._recording.kinds
+        return tuple(shelf.kind for _, shelf in sorted(self._recording.shelves.items()))
+
+    async def access(self, reads: Sequence[Read], namespace: str | None) -> Sequence[Access]:
+        """Allowed is what was collected, refused what was denied, and of the rest nobody knows."""
+        return [self._access(read, namespace) for read in reads]
+
+    def _access(self, read: Read, namespace: str | None) -> Access:
+        where = namespace or ""
+        if read.subresource:
+            seen = read.subresource == "log" and self._recording.logs.any_from(namespace)
+            return Access(read, where, True if seen else None, "" if seen else "Not in the recording.")
+        try:
+            self._recording.slices(read.kind, namespace)
+        except DeniedError as error:
+            return Access(read, where, False, error.message)
+        except ReadError as error:
+            return Access(read, where, None, error.message)
+        return Access(read, where, True)
+
+
+class _Question:
+    """One list's arguments: filters rows, and makes the tokens by which any process can go on."""
+
+    def __init__(self, kind: Kind, namespace: str | None, labels: str, field_selector: str) -> None:
+        self._by_label, self._by_field = label_test(labels), field_test(field_selector, kind)
+        asked = orjson.dumps([kind.resource, namespace, labels, field_selector])
+        self._digest = hashlib.sha256(asked).hexdigest()[:16]
+
+    def rest(self, rows: Iterator[Row] | Sequence[Row], more: str) -> Iterator[Row]:
+        """The rows that fit, after the one that the token names."""
+        after = self._after(more) if more else ""
+        for key, obj in rows:
+            if key > after and self._by_label(obj) and self._by_field(obj):
+                yield key, obj
+
+    def token(self, last: str) -> str:
+        return base64.urlsafe_b64encode(orjson.dumps([self._digest, last])).decode("ascii")
+
+    def _after(self, more: str) -> str:
+        try:
+            digest, last = orjson.loads(base64.urlsafe_b64decode(more.encode("ascii", "replace")))
+        except (binascii.Error, orjson.JSONDecodeError, ValueError, TypeError):
+            digest, last = "", None
+        if digest != self._digest or not isinstance(last, str):
+            raise UsageError("This continue token belongs to another list.", "Start again from the first page.")
+        return last

@@ -1,0 +1,69 @@
+"""Which container logs are worth keeping: a pure choice over pods as they were read.
+
+The recorder asks it for every pod. Must never choose by what a log says: nothing has been read yet.
+"""
+
+from dataclasses import dataclass
+
+from firstmate_tools import fields, podstate
+from firstmate_tools.fields import Obj
+from firstmate_tools.podstate import Container
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DueLog:
+    """A container whose log should be read; the worst sort first.
+
+    Attributes:
+        rank: 0 for a container that failed or keeps failing, 1 for one that does not get ready, 2 for one that was
+            restarted and is well now.
+        runs: -1 times its restarts, so that more restarts come first.
+        previous: whether it has an earlier run to read, too.
+    """
+
+    rank: int
+    runs: int
+    namespace: str
+    pod: str
+    container: str
+    previous: bool = False
+
+
+def due_logs(pod: Obj) -> list[DueLog]:
+    """The containers of a pod that look unwell: restarted, waiting, not ready, or ended with an error.
+
+    A finished pod's containers that ended well are well; one that waits without ever having run has nothing to read and
+    is left out.
+    """
+    due: list[DueLog] = []
+    for container in podstate.containers(pod):
+        rank = _rank(pod, container)
+        if rank is None:
+            continue
+        ran_before = bool(container.restarts or container.last_terminated)
+        runs_now = bool(container.running or container.terminated)
+        if ran_before or runs_now:
+            due.append(
+                DueLog(
+                    rank,
+                    -container.restarts,
+                    fields.namespace_of(pod),
+                    fields.name_of(pod),
+                    container.name,
+                    previous=ran_before,
+                )
+            )
+    return due
+
+
+def _rank(pod: Obj, container: Container) -> int | None:
+    ended_well = bool(container.terminated) and fields.number(container.terminated, "exitCode") == 0
+    if container.terminated and not ended_well:
+        return 0
+    if container.waiting:
+        return 0 if container.restarts or container.last_terminated else 1
+    if container.last_terminated and fields.number(container.last_terminated, "exitCode") != 0:
+        return 0 if not container.ready else 2
+    if not ended_well and not container.ready and container.role in ("app", "sidecar") and not podstate.finished(pod):
+        return 1
+    return 2 if container.restarts else None

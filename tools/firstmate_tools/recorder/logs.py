@@ -1,0 +1,74 @@
+"""Records container logs, with the times of their lines and without secrets.
+
+`recorder.record` makes one `LogReader` for a recording. Must never keep a line that was not masked.
+"""
+
+import re
+from dataclasses import replace
+
+from firstmate_tools.cluster.base import Cluster, LogRequest
+from firstmate_tools.cluster.layouts.manifest import LogEntry, log_file
+from firstmate_tools.cluster.layouts.write import SnapshotWriter
+from firstmate_tools.cluster.masking import masked_log, masked_text
+from firstmate_tools.cluster.unwell import DueLog
+from firstmate_tools.errors import NotCollectedError, ObjectNotFoundError, ReadError, UsageError
+
+from .lists import reason_of
+
+_CONTAINER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class LogReader:
+    """What became of the logs.
+
+    Args:
+        cluster: where they are read.
+        writer: where they go.
+        lines: of each the last ones.
+
+    Attributes:
+        entries: for the manifest.
+    """
+
+    def __init__(self, cluster: Cluster, writer: SnapshotWriter, lines: int) -> None:
+        self._cluster, self._writer, self._lines = cluster, writer, lines
+        self.entries: list[LogEntry] = []
+
+    async def record(self, due: DueLog) -> None:
+        """Records a container's log, and that of its run before."""
+        if not _CONTAINER.fullmatch(due.container):
+            return
+        request = LogRequest(due.namespace, due.pod, due.container, tail_lines=self._lines, timestamps=True)
+        await self._one(request)
+        if due.previous:
+            await self._one(replace(request, previous=True))
+
+    async def _one(self, request: LogRequest) -> None:
+        entry = LogEntry(
+            namespace=request.namespace,
+            pod=request.pod,
+            container=request.container,
+            previous=request.previous,
+            outcome="collected",
+        )
+        try:
+            text, stamped = await self._read(request)
+        except (ObjectNotFoundError, UsageError) as error:
+            # A UsageError: the container is gone from the pod since the pod was read.
+            self.entries.append(entry.model_copy(update={"outcome": "absent", "reason": masked_text(error.message)}))
+            return
+        except ReadError as error:
+            self.entries.append(entry.model_copy(update={"outcome": error.why, "reason": reason_of(error)}))
+            return
+        name = log_file(request.namespace, request.pod, request.container, previous=request.previous)
+        self._writer.add(name, masked_log(text, stamped=stamped).encode("utf-8", "replace"))
+        lines = text.count("\n") + bool(text and not text.endswith("\n"))
+        cut = request.tail_lines is not None and lines >= request.tail_lines
+        self.entries.append(entry.model_copy(update={"stamped": stamped, "lines": lines, "cut": cut}))
+
+    async def _read(self, request: LogRequest) -> tuple[str, bool]:
+        try:
+            return await self._cluster.logs(request), True
+        except NotCollectedError:
+            # A recording without times, which is being recorded again.
+            return await self._cluster.logs(replace(request, timestamps=False)), False
