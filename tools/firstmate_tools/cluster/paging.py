@@ -18,7 +18,7 @@ from firstmate_tools.kinds import Kind
 
 from .answers import ExpiredError
 from .base import Listing
-from .parse import cleaned, may_hold_secrets, parse_list
+from .parse import cleaned, head_of, may_hold_secrets, parse_list, without_collector
 from .wire import JSON, Query, Request, list_request
 
 T = TypeVar("T")
@@ -27,7 +27,6 @@ FIRST_PAGE = 1000
 LARGEST_PAGE = 5000
 SMALLEST_PAGE = 250
 PAGE_BYTES = 10_000_000
-_SLICE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +63,15 @@ class Plan:
         """How many to ask for next, after so many."""
         return size if self.limit is None else max(1, min(size, self.limit - seen))
 
+    @property
+    def bounded(self) -> bool:
+        return self.limit is not None or self.most is not None
+
     def enough(self, seen: int) -> bool:
         return any(bound is not None and seen >= bound for bound in (self.limit, self.most))
 
 
 Fetch = Callable[[Request], Awaitable[bytes]]
-
-
-@dataclass(slots=True)
-class _Page:
-    items: list[Obj]
-    token: str
-    remaining: int | None
-    read_at: str
-    deep: bool
-    next_size: int
 
 
 async def walk(fetch: Fetch, plan: Plan, take: Callable[[Obj], T | None]) -> Listing[T]:
@@ -110,46 +103,56 @@ async def walk(fetch: Fetch, plan: Plan, take: Callable[[Obj], T | None]) -> Lis
 
 async def _once(fetch: Fetch, plan: Plan, take: Callable[[Obj], T | None]) -> Listing[T]:
     rows: list[T] = []
-    seen = 0
-    coming = asyncio.create_task(_page(fetch, plan, plan.wanted(FIRST_PAGE, 0), plan.more))
+    seen, size = 0, plan.wanted(FIRST_PAGE, 0)
+    request = plan.request(size, plan.more)
+    coming = asyncio.create_task(_body(fetch, request))
     try:
         while True:
-            page = await coming
-            seen += len(page.items)
-            going_on = bool(page.token) and not plan.enough(seen)
-            if going_on:  # the server works on the next page while we reduce this one
-                coming = asyncio.create_task(_page(fetch, plan, plan.wanted(page.next_size, seen), page.token))
-            await _reduce(page, plan.kind, take, rows)
-            if not going_on:
-                return Listing(rows, page.token, page.remaining if page.token else None, page.read_at)
+            raw = await coming
+            size = _next_size(len(raw), size)
+            early = "" if plan.bounded else read.text(head_of(raw), "continue")
+            if early:  # the server works on the next page while we reduce this one
+                coming = asyncio.create_task(_body(fetch, plan.request(size, early)))
+                await asyncio.sleep(0)
+            count, metadata = _reduce(raw, request, plan.kind, take, rows)
+            del raw
+            seen, token = seen + count, read.text(metadata, "continue")
+            if not token or plan.enough(seen):
+                return Listing(
+                    rows, token, _remaining(metadata) if token else None, read.text(metadata, "resourceVersion")
+                )
+            request = plan.request(plan.wanted(size, seen), token)
+            if not early:
+                coming = asyncio.create_task(_body(fetch, request))
     finally:
         coming.cancel()
         await asyncio.wait([coming])
 
 
-async def _page(fetch: Fetch, plan: Plan, size: int, token: str) -> _Page:
-    request = plan.request(size, token)
-    raw = await fetch(request)
-    items, metadata = parse_list(raw, request.about)
-    next_size = PAGE_BYTES * len(items) // max(1, len(raw))
-    remaining = metadata.get("remainingItemCount")
-    return _Page(
-        items,
-        read.text(metadata, "continue"),
-        remaining if isinstance(remaining, int) else None,
-        read.text(metadata, "resourceVersion"),
-        may_hold_secrets(raw, plan.kind),
-        min(LARGEST_PAGE, max(SMALLEST_PAGE, next_size)),
-    )
+async def _body(fetch: Fetch, request: Request) -> bytes:
+    return await fetch(request)
 
 
-async def _reduce(page: _Page, kind: Kind, take: Callable[[Obj], T | None], rows: list[T]) -> None:
-    """In slices, so that other calls get their turn; objects are let go as they are reduced."""
-    items = page.items
-    items.reverse()
-    while items:
-        await asyncio.sleep(0)
-        for _ in range(min(_SLICE, len(items))):
-            row = take(cleaned(items.pop(), kind, deep=page.deep))
+def _next_size(length: int, count: int) -> int:
+    """How many objects make a page of the wanted size, judged by the page before."""
+    return min(LARGEST_PAGE, max(SMALLEST_PAGE, PAGE_BYTES * count // max(1, length)))
+
+
+def _remaining(metadata: Obj) -> int | None:
+    value = metadata.get("remainingItemCount")
+    return value if isinstance(value, int) else None
+
+
+def _reduce(
+    raw: bytes, request: Request, kind: Kind, take: Callable[[Obj], T | None], rows: list[T]
+) -> tuple[int, Obj]:
+    """Parses a page and makes its rows; what `take` does not keep is gone before the collector looks again."""
+    with without_collector():
+        items, metadata = parse_list(raw, request.about)
+        deep, count = may_hold_secrets(raw, kind), len(items)
+        items.reverse()
+        while items:
+            row = take(cleaned(items.pop(), kind, deep=deep))
             if row is not None:
                 rows.append(row)
+    return count, metadata
