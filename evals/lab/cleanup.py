@@ -2,8 +2,7 @@
 
 Called by the runner after every scenario, applied wholly, in part or not at all. Works from what is there (the
 difference to the inventory in the ledger), not from the manifests: controllers make objects too. Order matters: what
-guards admission goes first, because it may refuse every later step; then everything else, then namespaces. Must never
-delete an object that was there before.
+guards admission goes first, because it may refuse every later step. Must never delete an object that was there before.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ _TIMEOUT_S = 60.0
 _EVERY_S = 0.3
 _STRIP_AFTER_S = 1.5  # a finalizer whose owner is at work is gone by then
 
-_GUARDS = (
+# The order of one round. A namespace that is terminating takes nothing new, so that no controller refills it.
+_ORDER = (
     "ValidatingWebhookConfiguration",
     "MutatingWebhookConfiguration",
     "ValidatingAdmissionPolicyBinding",
@@ -31,6 +31,13 @@ _GUARDS = (
     "MutatingAdmissionPolicyBinding",
     "MutatingAdmissionPolicy",
     "APIService",
+    "Namespace",
+    "CronJob",
+    "Deployment",
+    "",  # everything else
+    "Pod",
+    "CustomResourceDefinition",
+    "Node",
 )
 _LAST = ("Stage", "ClusterLogs")  # kwok may still be needed while pods end
 
@@ -58,32 +65,33 @@ def clean_up(lab: Lab, ledger: Ledger) -> None:
 
 def _one_round(client: LabClient, left: list[Entry], *, strip: bool) -> None:
     """One pass over what is left, in order; what is refused now is tried again in the next."""
-    vanishing = {entry.name for entry in left if entry.kind.kind == "Namespace"}
-    order = sorted(left, key=_rank)
-    last = all(entry.kind.kind in _LAST for entry in left)
-    for entry in order:
-        if entry.kind.kind in _LAST and not last:
+    filled = {entry.namespace for entry in left}
+    only_last = all(entry.kind.kind in _LAST for entry in left)
+    for entry in sorted(left, key=_rank):
+        kind = entry.kind.kind
+        if kind in _LAST and not only_last:
             continue
         with contextlib.suppress(ApiError):
-            if entry.namespace in vanishing:
-                # Goes with its namespace, unless it has to be pushed: pods for want of a kubelet, others by finalizers.
-                if entry.deleting and entry.kind.kind == "Pod":
-                    client.delete_path(entry.path, grace_s=0)
-            elif not entry.deleting or entry.kind.kind == "Pod":
-                client.delete_path(entry.path, grace_s=0 if entry.kind.kind == "Pod" else None)
+            if kind == "Pod":
+                client.delete_path(entry.path, grace_s=0)  # no kubelet would end it
+            elif not entry.deleting:
+                client.delete_path(entry.path)
+            elif kind == "Namespace" and entry.name not in filled:
+                _finalize(client, entry)
             if strip and entry.deleting and entry.finalizers:
                 body = {"metadata": {"finalizers": None}}
                 client.request("PATCH", entry.path, body=body, content_type="application/merge-patch+json")
 
 
+def _finalize(client: LabClient, namespace: Entry) -> None:
+    """Lets an empty namespace go at once; the namespace controller would look at it after five seconds."""
+    current = client.request("GET", namespace.path)
+    client.request("PUT", f"{namespace.path}/finalize", body={**current, "spec": {"finalizers": []}})
+
+
 def _rank(entry: Entry) -> int:
     kind = entry.kind.kind
-    if kind in _GUARDS:
-        return _GUARDS.index(kind)
-    return 20 + ("CustomResourceDefinition", "Namespace", "Node", *_LAST).index(kind) if kind in _TAIL else 10
-
-
-_TAIL = {"CustomResourceDefinition", "Namespace", "Node", *_LAST}
+    return len(_ORDER) if kind in _LAST else _ORDER.index(kind if kind in _ORDER else "")
 
 
 def _restore(client: LabClient, path: str, original: Object) -> None:
@@ -108,9 +116,9 @@ def _restore(client: LabClient, path: str, original: Object) -> None:
 
 
 def _delete_events(client: LabClient) -> None:
-    """Old events would be evidence in the next scenario."""
-    for namespace in client.list("Namespace"):
-        client.request("DELETE", f"/api/v1/namespaces/{namespace['metadata']['name']}/events")
+    """Old events would be evidence in the next scenario; some arrive after their namespace has gone."""
+    for namespace in sorted({event["metadata"]["namespace"] for event in client.list("Event")}):
+        client.request("DELETE", f"/api/v1/namespaces/{namespace}/events")
 
 
 def _restore_nodes(lab: Lab) -> None:

@@ -133,5 +133,5 @@ def install_kwok(client: LabClient, config: Path, empty_log: Path) -> None:
 
 def established(client: LabClient, crd: str) -> bool:
     found = client.get("customresourcedefinitions.apiextensions.k8s.io", crd)
-    conditions = (found or {}).get("status", {}).get("conditions", ())
+    conditions = (found or {}).get("status", {}).get("conditions") or ()
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
