@@ -23,7 +23,7 @@ def rule_reads() -> Iterator[Declared]:
         yield Read(kind, ("get",))
 
 
-@tool(title="Find the root cause", reads=rule_reads, deadline_s=60.0)
+@tool(title="Find the root cause", reads=rule_reads, deadline_s=60.0, tokens=2500)
 async def diagnose(
     cluster: Cluster,
     scope: Annotated[

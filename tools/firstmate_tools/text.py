@@ -64,16 +64,21 @@ def _assigned(match: re.Match[str]) -> str:
     return f"{name}{joint}{quote}{MARK.format('value')}{quote}"
 
 
+def redact_shapes(value: str) -> str:
+    """As `redact`, but only what is a secret wherever it stands: for our own words, in which `token: gone` is prose."""
+    for name, pattern in _SHAPES:
+        value = pattern.sub(MARK.format(name), value)
+    return _URL_PASSWORD.sub(rf"\1{MARK.format('password')}\3", value)
+
+
 def redact(value: str) -> str:
     """Text with secrets replaced by marks that name what stood there; keys and shapes stay. Idempotent.
 
     Known shapes (private keys, JWT, cloud and forge tokens, authorization headers, passwords in URLs) and values whose
     name says that they are secret (`password=…`, `"api_key": "…"`, `--token …`).
     """
-    for name, pattern in _SHAPES:
-        value = pattern.sub(MARK.format(name), value)
+    value = redact_shapes(value)
     value = _AUTHORIZATION.sub(rf"\1\2{MARK.format('credential')}", value)
-    value = _URL_PASSWORD.sub(rf"\1{MARK.format('password')}\3", value)
     value = _ASSIGNED.sub(_assigned, value)
     return _FLAG.sub(_assigned, value)
 

@@ -34,6 +34,7 @@ class ToolSpec:
         reads: what it may read, asked late because the rules of a diagnosis are found late.
         untrusted: whether its result carries text that somebody in the cluster wrote (log lines, messages).
         deadline_s: seconds after which it answers with what it has.
+        tokens: the most that a model is given of its result; what is cut is said. A token is 4 characters.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ToolSpec:
     reads: Callable[[], Iterable[Declared]]
     untrusted: bool
     deadline_s: float
+    tokens: int
 
     def parameters(self) -> list[inspect.Parameter]:
         """The arguments that callers name, annotations resolved."""
@@ -64,6 +66,7 @@ def tool(
     reads: Iterable[Declared] | Callable[[], Iterable[Declared]] = (),
     untrusted: bool = True,
     deadline_s: float = 30.0,
+    tokens: int = 4000,
 ) -> Callable[[F], F]:
     """Declares an async function as a tool; see the module's text for the shape."""
 
@@ -79,6 +82,7 @@ def tool(
             reads=reads if callable(reads) else lambda: fixed or (),
             untrusted=untrusted,
             deadline_s=deadline_s,
+            tokens=tokens,
         )
         if not spec.description:
             raise TypeError(f"{function.__name__}: a tool needs a docstring, by which models choose it")

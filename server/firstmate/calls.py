@@ -1,0 +1,121 @@
+"""The one way in which a tool is called, by MCP and by the command line alike.
+
+Validates the arguments, opens the cluster with the reads that the tool declared and with its deadline, and runs it.
+Cancelling a call cancels the tool. What a tool raises on purpose stays as it is; anything else is masked: the caller
+gets an id, the log on stderr the rest. Must never let an unmasked error out, and never call a tool in another way.
+"""
+
+import asyncio
+import logging
+import secrets
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from firstmate.arguments import CLUSTER, validate
+from firstmate.nearest import nearest
+from firstmate_tools.cluster.base import ClusterSet, Usage
+from firstmate_tools.errors import FirstmateError, TimedOutError, UsageError
+from firstmate_tools.reads import Grant
+from firstmate_tools.results import Answer
+from firstmate_tools.text import clean, redact
+from firstmate_tools.toolspec import ToolSpec
+
+GRACE_S = 5.0
+"""Seconds after its deadline for a tool to answer with what it has, before it is stopped."""
+
+_log = logging.getLogger("firstmate")
+
+
+class InternalError(FirstmateError):
+    """A fault of firstmate itself. Says no more than where the log has the rest."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What somebody who waits for a call may look at meanwhile."""
+
+    usage: Usage | None = None
+
+
+@cache
+def _grant(spec: ToolSpec) -> Grant:
+    return Grant.of(spec.reads())
+
+
+class Calls:
+    """Calls tools over a set of clusters.
+
+    Args:
+        clusters: what they may look at.
+        tools: those that can be called.
+    """
+
+    def __init__(self, clusters: ClusterSet, tools: Sequence[ToolSpec]) -> None:
+        self.clusters = clusters
+        self.tools = tuple(tools)
+        self._by_name = {spec.name: spec for spec in tools}
+
+    def find(self, name: str) -> ToolSpec:
+        """A tool by its name.
+
+        Raises:
+            UsageError: there is none; the hint names the nearest.
+        """
+        if (spec := self._by_name.get(name)) is not None:
+            return spec
+        near = nearest(name, self._by_name)
+        hint = f"Did you mean `{near}`?" if near else f"There are: {', '.join(self._by_name)}."
+        raise UsageError(f"There is no tool {name[:100]!r}.", hint)
+
+    async def call(self, name: str, arguments: Mapping[str, object], watch: Watch | None = None) -> Answer:
+        """Calls a tool.
+
+        Args:
+            name: of the tool.
+            arguments: as they came, not validated.
+            watch: filled while the call runs.
+
+        Raises:
+            FirstmateError: it gave no answer; the message is fit for the caller once it is redacted.
+        """
+        spec = self.find(name)
+        taken = validate(spec, arguments)
+        try:
+            async with asyncio.timeout(spec.deadline_s + GRACE_S):
+                return await self._run(spec, taken, watch or Watch())
+        except FirstmateError:
+            raise
+        except TimeoutError as error:
+            advice = "Ask for less: one namespace or one object."
+            raise TimedOutError(f"{name} gave no answer within {spec.deadline_s:.0f} s.", advice) from error
+        except Exception as error:
+            raise _known_in(error) or masked(error, name) from error
+
+    async def _run(self, spec: ToolSpec, arguments: dict[str, Any], watch: Watch) -> Answer:
+        if spec.given == "nothing":
+            return await spec.function(**arguments)
+        if spec.given == "clusters":
+            return await spec.function(self.clusters, **arguments)
+        source = self.clusters.source(arguments.pop(CLUSTER))
+        async with source.open(_grant(spec), deadline_s=spec.deadline_s) as cluster:
+            watch.usage = cluster.usage
+            return await spec.function(cluster, **arguments)
+
+
+def _known_in(error: BaseException) -> FirstmateError | None:
+    """What tasks of one tool raised together, where all of it was on purpose."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error if isinstance(error, FirstmateError) else None
+    inner = [_known_in(one) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions]
+    return inner[0] if all(inner) else None
+
+
+def masked(error: Exception, doing: str) -> InternalError:
+    """An error that says nothing of its cause, which goes to the log under the same id."""
+    mark = secrets.token_hex(4)
+    story = "".join(traceback.format_exception(error))
+    _log.error("internal error %s in %s\n%s", mark, doing, redact(clean(story)))
+    return InternalError(f"Internal error {mark} in {doing}.", "The log on stderr has the details under this id.")

@@ -1,0 +1,99 @@
+"""The library of runbooks: where they lie, which there are, which one fits a slug or a cause.
+
+Tools, resources and the command line ask here. The folder is package data in a wheel (`firstmate/_runbooks`) and the
+repository's `runbooks/` in an editable install. Must never write.
+"""
+
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+
+from firstmate.nearest import nearest
+from firstmate.runbooks.document import Runbook, RunbookError, parse
+from firstmate_tools.errors import ConfigurationError, UsageError
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def runbooks_folder(package: Path = _PACKAGE) -> Path:
+    """Where the runbooks lie.
+
+    Args:
+        package: the folder of the package `firstmate`.
+
+    Raises:
+        ConfigurationError: the installation has none.
+    """
+    for folder in (package / "_runbooks", package.parents[1] / "runbooks"):
+        if folder.is_dir():
+            return folder
+    raise ConfigurationError("This installation has no runbooks.", "Install firstmate again.")
+
+
+class Library:
+    """The runbooks of one folder.
+
+    Args:
+        folder: holds `<slug>/SKILL.md`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parsed: dict[str, Runbook] = {}
+
+    @cached_property
+    def slugs(self) -> Sequence[str]:
+        """Every slug, sorted. Reads names only."""
+        return sorted(path.parent.name for path in self._folder.glob("*/SKILL.md"))
+
+    def get(self, slug: str) -> Runbook:
+        """A runbook by its slug.
+
+        Raises:
+            UsageError: there is none.
+            RunbookError: it is damaged.
+        """
+        if slug not in self.slugs:
+            raise UsageError(f"There is no runbook {slug[:100]!r}.", f"There are: {', '.join(self.slugs)}.")
+        if slug not in self._parsed:
+            self._parsed[slug] = parse(self._folder / slug / "SKILL.md")
+        return self._parsed[slug]
+
+    def every(self) -> Sequence[Runbook]:
+        """All runbooks, by slug.
+
+        Raises:
+            RunbookError: one is damaged.
+        """
+        return [self.get(slug) for slug in self.slugs]
+
+    @cached_property
+    def _by_cause(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for runbook in self.every():
+            for cause in runbook.causes:
+                if cause in found:
+                    raise RunbookError(f"{runbook.path}: the cause {cause} has a runbook already, {found[cause]}.")
+                found[cause] = runbook.slug
+        return found
+
+    def find(self, name: str) -> Runbook:
+        """A runbook by its slug or by a cause.
+
+        Raises:
+            UsageError: nothing fits; the hint names the nearest.
+        """
+        wanted = name.strip().lower().removeprefix("runbook://")
+        if wanted in self.slugs:
+            return self.get(wanted)
+        if wanted in self._by_cause:
+            return self.get(self._by_cause[wanted])
+        near = nearest(wanted, [*self.slugs, *self._by_cause])
+        hint = f"Did you mean `{near}`?" if near else f"Runbooks: {', '.join(self.slugs)}."
+        raise UsageError(f"No runbook has the name or the cause {name[:100]!r}.", hint)
+
+
+@cache
+def library() -> Library:
+    """The runbooks that this installation brings."""
+    return Library(runbooks_folder())
