@@ -210,6 +210,8 @@ class LiveCluster:
             query.append(("tailLines", str(max(0, request.tail_lines))))
         if request.since_seconds is not None:
             query.append(("sinceSeconds", str(max(1, request.since_seconds))))
+        if request.timestamps:
+            query.append(("timestamps", "true"))
         asked = get_request(POD, request.pod, request.namespace, "log", tuple(query), LOG)
         text = (await self._gateway.fetch(asked, self._call, LogTail(request.limit_bytes))).decode("utf-8", "replace")
         if _LOGS_GONE.fullmatch(text):
