@@ -62,9 +62,9 @@ def cut_log(log: LogText, request: LogRequest, now: datetime) -> str:
     ended = log.text.endswith("\n")
     stamped = split_stamps(log.text) if log.stamped else None
     stamps, lines = stamped if stamped else ([], _lines(log.text))
-    first = max(0, len(lines) - request.tail_lines) if request.tail_lines is not None else 0
+    first = max(0, len(lines) - max(0, request.tail_lines)) if request.tail_lines is not None else 0
     if request.since_seconds is not None:
-        since = now - timedelta(seconds=request.since_seconds)
+        since = now - timedelta(seconds=max(1, request.since_seconds))
         while first < len(stamps) and ((at := _moment(stamps[first])) is None or at < since):
             first += 1
     lines = lines[first:]
@@ -75,7 +75,12 @@ def cut_log(log: LogText, request: LogRequest, now: datetime) -> str:
 
 
 def _last_bytes(text: str, most: int) -> str:
+    """The end of a text, from the start of a line where lines are shorter than the limit, as `LogTail` keeps it."""
     if len(text) * 4 <= most:
         return text
     content = text.encode("utf-8", "replace")
-    return text if len(content) <= most else content[len(content) - most :].decode("utf-8", "ignore")
+    if len(content) <= most:
+        return text
+    kept = content[len(content) - max(1, most) :]
+    newline = kept.find(b"\n", 0, len(kept) - 1)
+    return kept[newline + 1 :].decode("utf-8", "ignore")

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -36,6 +37,7 @@ from .layouts.objects import order_key
 from .layouts.recording import Recording, Slice
 from .logtext import cut_log
 from .selectors import field_test, label_test
+from .wire import get_request, list_request
 
 T = TypeVar("T")
 Row = tuple[str, Obj]
@@ -89,6 +91,7 @@ class SnapshotCluster:
 
     def _rows(self, kind: Kind, namespace: str | None) -> list[Row]:
         """All objects of a list, in an API server's order."""
+        list_request(kind, namespace)  # refuses the names that no API server takes
         slices = self._recording.slices(kind, namespace)
         found = [self._parse(self._recording, part, kind, inside) for inside, part in slices]
         if len(found) == 1:
@@ -109,11 +112,12 @@ class SnapshotCluster:
         more: str = "",
     ) -> Listing[Obj]:
         """As `Cluster.list`."""
+        if limit is not None and limit < 1:
+            raise UsageError(f"A list of at most {limit} objects is none.", "Give a limit of 1 or more.")
         self._check(kind, "list")
         question = _Question(kind, namespace, labels, fields)
-        rows = question.rest(await asyncio.to_thread(self._rows, kind, namespace), more)
-        chosen = list(rows)
-        page = chosen if limit is None else chosen[: max(limit, 0)]
+        chosen = list(question.rest(await asyncio.to_thread(self._rows, kind, namespace), more))
+        page = chosen if limit is None else chosen[:limit]
         left = len(chosen) - len(page)
         token = question.token(page[-1][0] if page else "") if left else ""
         items = [{"metadata": obj["metadata"]} if form == "metadata" else obj for _, obj in page]
@@ -146,8 +150,7 @@ class SnapshotCluster:
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Obj | None:
         """As `Cluster.get`: None where the whole list was recorded and the object is not in it."""
         self._check(kind, "get")
-        if kind.namespaced and namespace is None:
-            raise UsageError(f"{kind.kind} {name[:80]!r} needs a namespace.", "Name the namespace that it lives in.")
+        get_request(kind, name, namespace)  # refuses the names that no API server takes
         return await asyncio.to_thread(self._get, kind, name, namespace if kind.namespaced else None)
 
     def _get(self, kind: Kind, name: str, namespace: str | None) -> Obj | None:
@@ -162,11 +165,23 @@ class SnapshotCluster:
         return await asyncio.to_thread(self._log, request)
 
     def _log(self, request: LogRequest) -> str:
+        get_request(POD, request.pod, request.namespace, "log")
+        request = request if request.container else replace(request, container=self._only_container(request))
         place = (request.namespace, request.pod, request.container)
         log = self._recording.logs.read(*place, previous=request.previous)
         if log is None:
             raise self._no_log(request)
         return cut_log(log, request, self.now)
+
+    def _only_container(self, request: LogRequest) -> str:
+        """The container that an API server takes where none is named: the only one there is."""
+        pod = self._get(POD, request.pod, request.namespace)
+        if pod is None:
+            raise ObjectNotFoundError(f'There is no pod "{request.pod}" in namespace "{request.namespace}".')
+        names = [container.name for container in podstate.containers(pod) if container.role != "ephemeral"]
+        if len(names) != 1:
+            raise UsageError(f'Which log of pod "{request.pod}"? It has the containers {", ".join(names)}.')
+        return names[0]
 
     def _no_log(self, request: LogRequest) -> ReadError | ObjectNotFoundError | UsageError:
         """Why a log that the recording says nothing of is not there, as far as the recorded pod tells."""

@@ -70,7 +70,7 @@ class SnapshotSource:
     def _load(self) -> Recording:
         with self._lock:
             if self._recording is None:
-                recording = read(open_files(self._path, self._limits), self._path.name)
+                recording = read(open_files(self._path, self._limits), self._path.name, self._limits)
                 if self._whole:
                     recording.assume_whole()
                 self._recording = recording

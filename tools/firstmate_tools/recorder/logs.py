@@ -9,6 +9,7 @@ from dataclasses import replace
 from firstmate_tools.cluster.base import Cluster, LogRequest
 from firstmate_tools.cluster.layouts.manifest import LogEntry, log_file
 from firstmate_tools.cluster.layouts.write import SnapshotWriter
+from firstmate_tools.cluster.logtext import split_stamps
 from firstmate_tools.cluster.masking import masked_log, masked_text
 from firstmate_tools.cluster.unwell import DueLog
 from firstmate_tools.errors import NotCollectedError, ObjectNotFoundError, ReadError, UsageError
@@ -68,7 +69,8 @@ class LogReader:
 
     async def _read(self, request: LogRequest) -> tuple[str, bool]:
         try:
-            return await self._cluster.logs(request), True
+            text = await self._cluster.logs(request)
         except NotCollectedError:
             # A recording without times, which is being recorded again.
             return await self._cluster.logs(replace(request, timestamps=False)), False
+        return text, not text or split_stamps(text) is not None

@@ -6,10 +6,14 @@
 
 from collections.abc import Sequence
 
-from firstmate_tools.cluster.files import Files
+from firstmate_tools.cluster.files import Files, Limits
 from firstmate_tools.errors import SnapshotError
 
+from .bundle import is_bundle, read_bundle
+from .dump import is_dump, read_dump
+from .dump_stream import is_stream, split_stream
 from .manifest import NAME
+from .own import read_own
 from .recording import Recording
 
 _DEEPEST_ROOT = 3
@@ -35,18 +39,19 @@ class Inside:
         self._files.close()
 
 
-def read(files: Files, label: str) -> Recording:
+def read(files: Files, label: str, limits: Limits) -> Recording:
     """The recording in these files.
 
     Args:
         label: what to call them in an error.
+        limits: what they may ask of this machine.
 
     Raises:
         SnapshotError: no layout that we know, or damaged.
     """
     here: Files = files
     for _ in range(_DEEPEST_ROOT + 1):
-        if (found := _read(here)) is not None:
+        if (found := _read(here, limits)) is not None:
             return found
         if (top := _only_folder(here.names())) is None:
             break
@@ -64,9 +69,14 @@ def _only_folder(names: Sequence[str]) -> str | None:
     return top if names and all(name.startswith(top) for name in names) else None
 
 
-def _read(files: Files) -> Recording | None:
-    if NAME in files.names():
-        from .own import read_own
-
+def _read(files: Files, limits: Limits) -> Recording | None:
+    names = set(files.names())
+    if NAME in names:
         return read_own(files)
+    if is_bundle(names):
+        return read_bundle(files)
+    if is_dump(names):
+        return read_dump(files)
+    if names == {"-"} and is_stream(content := files.read("-")):
+        return read_dump(split_stream(content, limits, files.written_at))
     return None

@@ -11,7 +11,7 @@ from typing import Any, cast
 from firstmate_tools import fields
 from firstmate_tools.cluster.files import Files
 from firstmate_tools.cluster.scrub import scrub
-from firstmate_tools.errors import FailedReadError, SnapshotError
+from firstmate_tools.errors import FailedReadError, NotCollectedError, SnapshotError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
 
@@ -49,6 +49,7 @@ def read_objects(files: Files, part: Slice, kind: Kind, namespace: str) -> dict[
 
     Raises:
         FailedReadError: the file is missing, damaged, or holds what does not belong there; names file and line.
+        NotCollectedError: it holds another version of the kind.
     """
     if not part.file:
         return {}
@@ -60,7 +61,7 @@ def read_objects(files: Files, part: Slice, kind: Kind, namespace: str) -> dict[
         raise FailedReadError(error.message, error.hint) from error
     found: dict[str, Obj] = {}
     for place, item in _parsed(content, part):
-        obj = _checked(item, f"{part.file}, {place}", namespace if kind.namespaced else "")
+        obj = _checked(item, f"{part.file}, {place}", kind, namespace if kind.namespaced else "")
         key = order_key(fields.namespace_of(obj) if kind.namespaced else "", fields.name_of(obj))
         if key in found:
             raise FailedReadError(f"{part.file} holds {kind.resource} {key!r} twice.")
@@ -70,7 +71,7 @@ def read_objects(files: Files, part: Slice, kind: Kind, namespace: str) -> dict[
     return dict(sorted(found.items()))
 
 
-def _checked(item: object, place: str, namespace: str) -> Obj:
+def _checked(item: object, place: str, kind: Kind, namespace: str) -> Obj:
     if not isinstance(item, dict):
         raise FailedReadError(f"{place}: not an object.")
     obj = cast("Obj", item)
@@ -78,6 +79,9 @@ def _checked(item: object, place: str, namespace: str) -> Obj:
         raise FailedReadError(f"{place}: an object without metadata.name.")
     if namespace and fields.namespace_of(obj) != namespace:
         raise FailedReadError(f"{place}: an object of another namespace, {fields.namespace_of(obj)[:80]!r}.")
+    version = fields.text(obj, "apiVersion")
+    if version and version != kind.api_version:
+        raise NotCollectedError(f"{place}: {kind.kind} of {version[:80]}, not of {kind.api_version}.")
     return obj
 
 
