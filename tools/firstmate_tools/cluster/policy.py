@@ -68,7 +68,8 @@ def _segments(path: str) -> list[str]:
     decoded: list[str] = []
     for raw in path[1:].split("/"):
         segment = unquote(raw, errors="strict") if raw.isascii() else ""
-        if quote(segment, safe="") != raw or segment in ("", ".", "..") or "/" in segment or not segment.isprintable():
+        odd = segment in ("", ".", "..") or "/" in segment or "%" in segment or not segment.isprintable()
+        if odd or quote(segment, safe="") != raw:
             raise _refuse("its path is not in canonical form")
         decoded.append(segment)
     return decoded
