@@ -99,6 +99,9 @@ def apiserver(binaries: Binaries, layout: Layout, ports: Ports, more: tuple[str,
         f"--secure-port={ports.apiserver}",
         "--endpoint-reconciler-type=none",  # a loopback address is refused as an endpoint
         f"--service-cluster-ip-range={SERVICE_RANGE}",
+        # A webhook's backend is looked up in the endpoints, as on EKS. A cluster IP would be dialled on this machine's
+        # own network, and what answers there is chance: a timeout, a refusal, or a proxy's certificate.
+        "--enable-aggregator-routing=true",
         "--authorization-mode=RBAC",
         "--allow-privileged=true",
         f"--client-ca-file={pki / 'ca.crt'}",
