@@ -164,5 +164,5 @@ def test_a_failing_component_shows_the_end_of_its_log(tmp_path: Path) -> None:
 
 
 def test_a_lab_that_nobody_started_says_how_to_start_it(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="python -m evals.lab up --name nowhere"):
+    with pytest.raises(LabError, match=r"python -m evals.lab up --name nowhere"):
         Lab("nowhere", state=tmp_path).record()
