@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -132,8 +132,10 @@ def print_scorecard(console: Console, results: Sequence[Result]) -> None:
             str(result.requests),
             f"{(result.bytes or 0) / 1000:.0f}",
         )
-    sums = totals(results)
-    console.print(Group(table, *[Text(line) for line in _explained(results)], Text(_summary(sums), style="bold")))
+    console.print(table)
+    for line in _explained(results):
+        console.print(Text(line), soft_wrap=True)
+    console.print(Text(_summary(totals(results)), style="bold"), soft_wrap=True)
 
 
 def _explained(results: Sequence[Result]) -> list[str]:
