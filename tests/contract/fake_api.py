@@ -27,6 +27,7 @@ class Seen:
     query: str
     headers: dict[str, str]
     body: bytes
+    groups: list[str]
 
 
 @dataclass(slots=True)
@@ -110,7 +111,14 @@ class FakeApi:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        seen = Seen(request.method, path, query, dict(request.headers), await request.read())
+        seen = Seen(
+            request.method,
+            path,
+            query,
+            dict(request.headers),
+            await request.read(),
+            request.headers.getall("Impersonate-Group", []),
+        )
         self.seen.append(seen)
         self._arrived.setdefault(path, asyncio.Event()).set()
         answers = self._answers.get(path)

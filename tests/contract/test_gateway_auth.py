@@ -91,6 +91,22 @@ async def test_a_context_that_acts_as_another_user_says_so(api: FakeApi, tmp_pat
     }
 
 
+async def test_a_user_who_acts_for_several_groups_names_each(tmp_path: Path, api: FakeApi) -> None:
+    seen: list[str] = []
+
+    def answer(one: Seen) -> Reply:
+        seen.extend(one.groups)
+        return listing()
+
+    api.on(PODS, answer)
+    who = {"token": "t", "as": "jane", "as-groups": ["dev", "ops"]}
+    source = LiveSource("fake", api.kubeconfig(tmp_path, who))
+    async with source.open(GRANT) as cluster:
+        await cluster.list(POD, namespace="shop")
+    await source.close()
+    assert seen == ["dev", "ops"]
+
+
 async def test_a_token_file_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "token"
     file.write_text("one\n")
@@ -203,6 +219,15 @@ async def test_a_user_that_cannot_be_used_says_what_to_do(
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("server", ["", "10.0.0.1:6443", "https://me:pw@host", "ftp://host", "https://"])
+async def test_a_server_address_that_is_none_is_a_configuration_error(tmp_path: Path, server: str) -> None:
+    api = FakeApi()
+    api.url = server
+    with pytest.raises(ConfigurationError, match="server address") as caught:
+        connection_of(api.kubeconfig(tmp_path), None)
+    assert "pw" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "[]", "a: [", "contexts: 1", "current-context: x\ncontexts: [{name: x}]", "\x00", "clusters: {a: b}", "- a"],
@@ -255,6 +280,32 @@ async def secure(pki: Pki, anyio_backend: str) -> AsyncIterator[FakeApi]:
 async def test_tls_server_name_is_honoured(secure: FakeApi, pki: Pki, tmp_path: Path) -> None:
     trusted = {"certificate-authority-data": base64.b64encode(pki.ca_pem).decode(), "tls-server-name": "api.example"}
     await ask(secure, tmp_path, {"token": "t"}, **trusted)
+
+
+async def test_keys_of_the_kubeconfig_are_not_left_in_files(
+    pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = pki.server("127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(pki.ca_path)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    certificate, key = (base64.b64encode(one).decode() for one in pki.pair("jane"))
+    async with fake_api(context) as api:
+        who = {"client-certificate-data": certificate, "client-key-data": key}
+        await ask(api, tmp_path, who, **{"certificate-authority-data": base64.b64encode(pki.ca_pem).decode()})
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+async def test_a_client_certificate_in_files_is_presented(pki: Pki, tmp_path: Path) -> None:
+    context = pki.server("127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(pki.ca_path)
+    for name, content in zip(("jane.crt", "jane.key"), pki.pair("jane"), strict=True):
+        (tmp_path / name).write_bytes(content)
+    async with fake_api(context) as api:
+        who = {"client-certificate": "jane.crt", "client-key": "jane.key"}
+        await ask(api, tmp_path, who, **{"certificate-authority": "throwaway-ca.pem"})
 
 
 async def test_a_certificate_for_another_name_is_said_to_be_one(secure: FakeApi, pki: Pki, tmp_path: Path) -> None:

@@ -193,11 +193,9 @@ def test_a_deadline_only_moves_away() -> None:
 
 
 def test_the_clock_keeps_the_latest_of_dates_that_are_cut_to_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, at = Clock(), 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: at)
-    clock.heard("Tue, 03 Mar 2015 10:00:00 GMT")  # may be 10:00:00.9 there
-    at = 100.2
-    clock.heard("Tue, 03 Mar 2015 10:00:01 GMT")  # so it was at least 10:00:00.8
-    at = 101.1
-    clock.heard("Tue, 03 Mar 2015 10:00:01 GMT")  # says less than is known: ignored
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: 101.1)
+    clock.heard("Tue, 03 Mar 2015 10:00:00 GMT", 100.0)  # may be 10:00:00.9 there
+    clock.heard("Tue, 03 Mar 2015 10:00:01 GMT", 100.2)  # so it was at least 10:00:00.8
+    clock.heard("Tue, 03 Mar 2015 10:00:01 GMT", 101.1)  # says less than is known: ignored
     assert clock.now().isoformat(timespec="milliseconds") == "2015-03-03T10:00:01.900+00:00"

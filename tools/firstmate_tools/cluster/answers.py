@@ -28,6 +28,7 @@ from .policy import Target, target_of
 from .wire import Request
 
 _LONGEST = 400
+_LONGEST_PAUSE_S = 60.0
 
 
 class ExpiredError(FailedReadError):
@@ -36,11 +37,19 @@ class ExpiredError(FailedReadError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, lower-case header names, and the body, decompressed."""
+    """What came back.
+
+    Attributes:
+        status: the HTTP status.
+        headers: by lower-case name.
+        body: decompressed.
+        at: when the headers came, in seconds of the monotonic clock.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+    at: float = 0.0
 
     @property
     def is_html(self) -> bool:
@@ -48,9 +57,9 @@ class Answer:
 
     @property
     def retry_after_s(self) -> float | None:
-        """Seconds of a Retry-After header (the API server sends whole seconds, never a date)."""
+        """Seconds of a Retry-After header (the API server sends whole seconds, never a date), a minute at most."""
         value = self.headers.get("retry-after", "").strip()
-        return min(float(value), 3600.0) if value.isascii() and value.isdigit() else None
+        return min(float(value), _LONGEST_PAUSE_S) if value.isascii() and value.isdigit() else None
 
 
 def status_of(body: bytes) -> Obj:

@@ -122,6 +122,7 @@ class Connection:
         namespace: the context's namespace.
         credentials: who to be.
         configuration: the official client's configuration: TLS, proxy, server name.
+        certificate: client certificate and key in PEM, where the kubeconfig holds them itself.
         headers: impersonation, as the context asks for it.
     """
 
@@ -130,4 +131,5 @@ class Connection:
     namespace: str
     credentials: Credentials
     configuration: Any = field(repr=False)
+    certificate: tuple[str, str] | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = ()

@@ -56,14 +56,16 @@ class Clock:
     def __init__(self) -> None:
         self._offset: float | None = None
 
-    def heard(self, date: str) -> None:
-        """Takes a Date header. It is cut to whole seconds, so that the latest estimate is the best one, until the
-        server's clock itself is set back."""
+    def heard(self, date: str, at: float) -> None:
+        """Takes a Date header that came at this moment of the monotonic clock.
+
+        It is cut to whole seconds, so that the latest estimate is the best one, until the server's clock is set back.
+        """
         try:
             seconds = parsedate_to_datetime(date).timestamp()
         except (ValueError, OverflowError):
             return
-        offset = seconds - time.monotonic()
+        offset = seconds - at
         if self._offset is None or offset > self._offset or offset < self._offset - 2:
             self._offset = offset
 
@@ -181,7 +183,7 @@ class Gateway:
             answer = await self._transport.exchange(request, presented, sink, count)
         finally:
             usage.seconds += time.monotonic() - began
-        self.clock.heard(answer.headers.get("date", ""))
+        self.clock.heard(answer.headers.get("date", ""), answer.at)
         return answer
 
     async def _wait_turn(self, request: Request, deadline: Deadline) -> None:

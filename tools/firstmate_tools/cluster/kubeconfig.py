@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from firstmate_tools import fields
 from firstmate_tools.errors import ConfigurationError
@@ -18,6 +19,10 @@ from firstmate_tools.text import shorten, untrusted
 
 from . import eks_token, exec_plugin
 from .auth import Connection, Credentials, Fixed, Presented, Renewed, TokenFile
+
+_CA = "certificate-authority-data"
+_CERTIFICATE = "client-certificate-data"
+_KEY = "client-key-data"
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts a pod's own token, CA and namespace."""
@@ -55,9 +60,9 @@ def _loaded(paths: str, context: str | None) -> Connection:
     from kubernetes.aio.client.configuration import Configuration
     from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
-    merged: Any = KubeConfigMerger(paths)
-    if merged.config is None:
+    if not any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
         raise ConfigurationError(f"There is no kubeconfig at {paths}.", "Check --kubeconfig or KUBECONFIG.")
+    merged: Any = KubeConfigMerger(paths)
     name = context or fields.text(merged.config.value, "current-context")
     _check_context(merged.config.value, name, paths)
     make: Any = KubeConfigLoader  # typed as if config_base_path could not be None, its own default in the client
@@ -66,15 +71,18 @@ def _loaded(paths: str, context: str | None) -> Connection:
     folder = Path(user_node.path).parent if user_node is not None and user_node.path else Path()
     user = cast("Obj", user_node.value) if user_node is not None else {}
     cluster = cast("Obj", cluster_node.value)
-    if user_node is None:
-        loader._user = merged.config.__class__("user", {}, None)  # the client trips over a context without user
+    server = _server(cluster, name)
+    # What the kubeconfig holds itself stays in memory: the client would write it, keys too, to files that outlive us.
+    authority, certificate = _decoded(cluster, _CA), (_decoded(user, _CERTIFICATE), _decoded(user, _KEY))
+    node = cast("Any", type(merged.config))
+    loader._cluster = node("cluster", fields.without(cluster, _CA), cluster_node.path)
+    inline = (_CERTIFICATE, _KEY) if all(certificate) else ()
+    loader._user = node("user", fields.without(user, *inline), user_node.path if user_node is not None else None)
     loader._load_cluster_info()
     configuration: Any = Configuration()
     loader._set_config(configuration)
+    configuration.ca_cert_data = authority or None
     _relax(configuration)
-    server = fields.text(cluster, "server").rstrip("/")
-    if not server.startswith(("https://", "http://")):
-        raise ConfigurationError(f"Context {name!r} names no server address.")
     inner = fields.mapping(loader.current_context, "context")
     return Connection(
         server,
@@ -82,8 +90,25 @@ def _loaded(paths: str, context: str | None) -> Connection:
         fields.text(inner, "namespace") or "default",
         credentials_of(user, folder, _cluster_info(cluster, server)),
         configuration,
+        certificate if inline else None,
         impersonation(user),
     )
+
+
+def _server(cluster: Obj, context: str) -> str:
+    server = fields.text(cluster, "server").rstrip("/")
+    parts = urlsplit(server)
+    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
+        raise ConfigurationError(f"The server address of context {context!r} is none, or holds a password.")
+    return server
+
+
+def _decoded(holder: Obj, key: str) -> str:
+    """A `-data` field of the kubeconfig as PEM, "" where there is none."""
+    try:
+        return base64.b64decode(fields.text(holder, key), validate=False).decode("ascii")
+    except ValueError as error:
+        raise ConfigurationError(f"The kubeconfig's {key} is not base64 of PEM.") from error
 
 
 def _relax(configuration: Any) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from firstmate_tools import fields as read
 from firstmate_tools.errors import DeniedError, ObjectNotFoundError, UsageError
@@ -23,10 +23,9 @@ from firstmate_tools.results import ClusterIdentity
 
 from .access import review
 from .auth import Connection
-from .base import Access, Form, Listing, LogRequest, Usage
+from .base import Access, Cluster, ClusterSource, Form, Listing, LogRequest, Usage
 from .discovery import discover
 from .gateway import Call, Gateway
-from .kubeconfig import SERVICE_ACCOUNT, connection_of, in_cluster_connection
 from .limits import Deadline, Limits
 from .logtail import LogTail
 from .paging import Plan, walk
@@ -46,7 +45,7 @@ class LiveSource:
         name: what results call it.
         kubeconfig: the file; None for KUBECONFIG or the default place.
         context: the context; None for the current one.
-        user_agent: `firstmate/<version>`.
+        user_agent: None for `firstmate/<version>`.
         limits: how hard the cluster may be asked.
     """
 
@@ -56,13 +55,13 @@ class LiveSource:
         kubeconfig: Path | str | None = None,
         context: str | None = None,
         *,
-        user_agent: str = "firstmate",
+        user_agent: str | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._name = name
         self._user_agent = user_agent
         self._limits = limits or Limits()
-        self._connect: Callable[[], Connection] = lambda: connection_of(kubeconfig, context)
+        self._connect: Callable[[], Connection] = lambda: _from_kubeconfig(kubeconfig, context)
         self._gateway: Gateway | None = None
         self._version: str | None = None
         self._asked_version = False
@@ -73,13 +72,20 @@ class LiveSource:
         cls,
         name: str = "in-cluster",
         *,
-        folder: Path = SERVICE_ACCOUNT,
-        user_agent: str = "firstmate",
+        folder: Path | None = None,
+        user_agent: str | None = None,
         limits: Limits | None = None,
     ) -> "LiveSource":
-        """The cluster that this process runs in, as its pod's service account."""
+        """The cluster that this process runs in, as its pod's service account.
+
+        Args:
+            name: what results call it.
+            folder: where token, CA and namespace lie; None for the place where Kubernetes mounts them.
+            user_agent: None for `firstmate/<version>`.
+            limits: how hard the cluster may be asked.
+        """
         source = cls(name, user_agent=user_agent, limits=limits)
-        source._connect = lambda: in_cluster_connection(folder)
+        source._connect = lambda: _from_pod(folder)
         return source
 
     @property
@@ -107,7 +113,8 @@ class LiveSource:
             self._gateway = None  # its event loop has ended, and its connections with it
         if self._gateway is None:
             connection = await asyncio.to_thread(self._connect)
-            self._gateway = self._gateway or Gateway(connection, self._user_agent, self._limits)
+            agent = self._user_agent or _user_agent()
+            self._gateway = self._gateway or Gateway(connection, agent, self._limits)
         return self._gateway
 
     async def kinds(self, gateway: Gateway, call: Call) -> Sequence[Kind]:
@@ -116,6 +123,27 @@ class LiveSource:
             found = await discover(lambda request: gateway.fetch(request, call))
             self._kinds = (time.monotonic(), tuple(found))
         return self._kinds[1]
+
+
+def _user_agent() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"firstmate/{version('firstmate')}"
+    except PackageNotFoundError:
+        return "firstmate"
+
+
+def _from_kubeconfig(kubeconfig: Path | str | None, context: str | None) -> Connection:
+    from .kubeconfig import connection_of
+
+    return connection_of(kubeconfig, context)
+
+
+def _from_pod(folder: Path | None) -> Connection:
+    from .kubeconfig import SERVICE_ACCOUNT, in_cluster_connection
+
+    return in_cluster_connection(folder or SERVICE_ACCOUNT)
 
 
 async def _version_of(gateway: Gateway, call: Call) -> str | None:
@@ -234,3 +262,8 @@ def _as_it_is(obj: Obj) -> Obj:
 def _metadata_alone(obj: Obj) -> Obj:
     """An API server that does not know the form answers with whole objects."""
     return {"metadata": obj.get("metadata") or {}}
+
+
+if TYPE_CHECKING:  # a recording and these are equals behind the same seam
+    _source: type[ClusterSource] = LiveSource
+    _cluster: type[Cluster] = LiveCluster

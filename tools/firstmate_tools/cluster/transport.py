@@ -6,8 +6,7 @@ bodies before they can be counted. Must never follow a redirect, send a cookie, 
 not read to the end.
 """
 
-import tempfile
-import urllib.request
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -106,12 +105,7 @@ class Transport:
         import yarl
         from orjson import dumps
 
-        headers = {
-            "Accept": request.accept,
-            "Accept-Encoding": "gzip",
-            "User-Agent": self._user_agent,
-            **dict(self._connection.headers),
-        }
+        headers = {"Accept": request.accept, "Accept-Encoding": "gzip", "User-Agent": self._user_agent}
         if presented.authorization:
             headers["Authorization"] = presented.authorization
         arguments: dict[str, Any] = {
@@ -125,13 +119,14 @@ class Transport:
             arguments["data"] = dumps(request.body)
         if self._connection.configuration.tls_server_name:
             arguments["server_hostname"] = self._connection.configuration.tls_server_name
-        return {**arguments, "headers": headers}
+        # Pairs, since a user may act for several groups.
+        return {**arguments, "headers": [*headers.items(), *self._connection.headers]}
 
     async def _session_for(self, presented: Presented) -> Any:
         if self._session is not None and presented.certificate == self._certificate:
             return self._session
         await self.close()
-        self._session = self._open(presented.certificate)
+        self._session = self._open(presented.certificate or self._connection.certificate)
         self._certificate = presented.certificate
         return self._session
 
@@ -211,6 +206,8 @@ def _tls(server: str, error: Exception) -> UnreachableError:
 
 def _load(context: Any, certificate: tuple[str, str]) -> None:
     """Python's ssl takes a client certificate from a file only; the file is gone when this returns."""
+    import tempfile
+
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
         pair.write("\n".join(certificate))
         pair.flush()
@@ -219,10 +216,10 @@ def _load(context: Any, certificate: tuple[str, str]) -> None:
 
 def _proxy_of_environment(server: str) -> str | None:
     """HTTPS_PROXY and NO_PROXY, as kubectl honours them."""
+    from urllib.request import getproxies, proxy_bypass
+
     parts = urlsplit(server)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _public(address: str) -> str:
@@ -232,7 +229,7 @@ def _public(address: str) -> str:
 
 
 async def _read(response: Any, request: Request, sink: Sink, count: Callable[[int], None]) -> Answer:
-    headers = {name.lower(): value for name, value in response.headers.items()}
+    headers, at = {name.lower(): value for name, value in response.headers.items()}, time.monotonic()
     good = response.status in (200, 201)
     into = sink if good else Whole()
     packed = headers.get("content-encoding", "").lower()
@@ -252,4 +249,4 @@ async def _read(response: Any, request: Request, sink: Sink, count: Callable[[in
         raise FailedReadError(f"The answer to {request.about} is torn: {error}.") from error
     if inflate and good and not inflate.eof:
         raise FailedReadError(f"The answer to {request.about} broke off.", "Ask again.")
-    return Answer(response.status, headers, into.body())
+    return Answer(response.status, headers, into.body(), at)

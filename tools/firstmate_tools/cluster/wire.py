@@ -15,8 +15,11 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
 
 JSON = "application/json"
-METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""Asks for names, labels, annotations and owners alone (kubernetes.io/docs/reference/using-api/api-concepts)."""
+METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
+"""Asks for names, labels, annotations and owners alone, and for whole objects where an aggregated API has no such form.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
+"""
 LOG = "*/*"
 """The log subresource answers with text/plain and takes no `application/json`."""
 
@@ -93,6 +96,13 @@ def checked_namespace(value: str) -> str:
     return value
 
 
+def _checked_query(query: Query) -> Query:
+    for name, value in query:
+        if not value.isprintable():
+            raise UsageError(f"{name} {_shown(value)} holds characters that cannot be sent.")
+    return query
+
+
 def _base(kind: Kind) -> str:
     parts = (_GROUP.fullmatch(kind.group), _RESOURCE.fullmatch(kind.version), _RESOURCE.fullmatch(kind.plural))
     if not all(parts):
@@ -108,12 +118,13 @@ def list_request(kind: Kind, namespace: str | None, query: Query = (), accept: s
     """A list; a namespaced kind without namespace is listed across namespaces, a cluster-scoped kind ignores it.
 
     Raises:
-        UsageError: kind or namespace cannot exist.
+        UsageError: kind or namespace cannot exist, or the query cannot be sent.
     """
     inside = _where(kind, namespace)
     place = f"/namespaces/{checked_namespace(inside)}" if inside is not None else ""
     about = f'{kind.resource} in namespace "{inside}"' if inside is not None else kind.resource
-    return Request("GET", f"{_base(kind)}{place}/{kind.plural}", kind.resource, about, "list", query, accept)
+    path = f"{_base(kind)}{place}/{kind.plural}"
+    return Request("GET", path, kind.resource, about, "list", _checked_query(query), accept)
 
 
 def get_request(
@@ -133,7 +144,7 @@ def get_request(
     if subresource:
         path, resource = f"{path}/{quote(checked_name(subresource), safe='')}", f"{resource}/{subresource}"
     about = f'{resource} "{name}"' + (f' in namespace "{inside}"' if inside is not None else "")
-    return Request("GET", path, resource, about, "get", query, accept)
+    return Request("GET", path, resource, about, "get", _checked_query(query), accept)
 
 
 def plain_request(path: str, accept: str = JSON) -> Request:
