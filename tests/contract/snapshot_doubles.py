@@ -11,7 +11,7 @@ from firstmate_tools import fields as field
 from firstmate_tools.cluster.base import Access, Listing, LogRequest, Usage
 from firstmate_tools.errors import ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
-from firstmate_tools.kinds import Kind
+from firstmate_tools.kinds import KNOWN, Kind
 from firstmate_tools.reads import Grant, Read
 from firstmate_tools.results import ClusterIdentity
 
@@ -58,7 +58,7 @@ class MemoryCluster:
         server: str = "https://10.0.0.1:6443",
     ) -> None:
         self.objects = {kind.resource: items for kind, items in objects.items()}
-        self.texts, self.errors, self.served = logs or {}, errors or {}, list(kinds or objects)
+        self.texts, self.errors, self.served = logs or {}, errors or {}, list(kinds or KNOWN)
         self.identity = ClusterIdentity(name="prod", server=server, version="v1.36.1")
         self.now = NOW
         self.usage = Usage()

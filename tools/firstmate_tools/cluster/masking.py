@@ -121,7 +121,7 @@ def _metadata(metadata: Any) -> Any:
 
 
 def _value(key: str, value: Any, depth: int, *, free: bool, custom: bool) -> Any:
-    """A copy of what stands under a key.
+    """What stands under a key, without secrets; the same object where it holds no text to look at.
 
     Args:
         free: a text here is redacted.
@@ -131,27 +131,27 @@ def _value(key: str, value: Any, depth: int, *, free: bool, custom: bool) -> Any
         if custom and _PLAINLY_SECRET.fullmatch(key):
             return masked_named("password", value)
         return masked_text(value) if free else value
+    if not isinstance(value, dict | list):
+        return value
     if depth > DEEPEST:
         raise FailedReadError(f"An object is nested more than {DEEPEST} deep.")
     if isinstance(value, dict):
         return _mapping(cast("Obj", value), depth, free=free, custom=custom)
-    if isinstance(value, list):
-        entries = cast("list[Any]", value)
-        return [_value(key, entry, depth + 1, free=free, custom=custom) for entry in entries]
-    return value
+    entries = cast("list[Any]", value)
+    return [_value(key, entry, depth + 1, free=free, custom=custom) for entry in entries]
 
 
 def _mapping(here: Obj, depth: int, *, free: bool, custom: bool) -> Obj:
-    made: Obj = {}
-    name = here.get("name")
+    made = dict(here)
     for key, value in here.items():
-        if key == "value" and isinstance(value, str) and isinstance(name, str):
-            made[key] = masked_named(name, value)
-        elif key == "metadata" and isinstance(value, dict):
+        is_text = isinstance(value, str)
+        if is_text and not (free or key in _FREE):
+            continue  # most of what an object holds
+        if key == "value" and is_text and isinstance(here.get("name"), str):
+            made[key] = masked_named(here["name"], value)
+        elif key == "metadata":
             made[key] = _metadata(value)
-        elif custom and key in _MATCHED and (isinstance(value, str) or key == "labels"):
-            made[key] = value
-        else:
+        elif not (custom and key in _MATCHED and (is_text or key == "labels")):
             made[key] = _value(key, value, depth + 1, free=free or key in _FREE, custom=custom)
     return made
 

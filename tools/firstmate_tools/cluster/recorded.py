@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -34,14 +34,13 @@ from firstmate_tools.results import ClusterIdentity
 
 from .base import Access, Form, Listing, LogRequest, Usage
 from .layouts.objects import order_key
-from .layouts.recording import Recording, Slice
+from .layouts.recording import Recording
 from .logtext import cut_log
 from .selectors import field_test, label_test
 from .wire import get_request, list_request
 
 T = TypeVar("T")
-Row = tuple[str, Obj]
-Parse = Callable[[Recording, Slice, Kind, str], dict[str, Obj]]
+Rows = Callable[[Kind, str | None], Mapping[str, Obj]]
 PAGE = 1000
 """Objects on a page of a sweep, as the live cluster asks for them."""
 
@@ -50,7 +49,7 @@ class SnapshotCluster:
     """One recording as one tool call sees it.
 
     Args:
-        parse: gives the objects of a recorded list by `order_key`; may block.
+        rows: gives the objects of a recorded list by `order_key`, in that order, or raises a ReadError; may block.
         recording: what it answers from.
         identity: who it says it is.
         grant: the reads that the call declared.
@@ -58,9 +57,9 @@ class SnapshotCluster:
     """
 
     def __init__(
-        self, parse: Parse, recording: Recording, identity: ClusterIdentity, grant: Grant, deadline: float
+        self, rows: Rows, recording: Recording, identity: ClusterIdentity, grant: Grant, deadline: float
     ) -> None:
-        self._parse, self._recording, self._grant, self._deadline = parse, recording, grant, deadline
+        self._rows, self._recording, self._grant, self._deadline = rows, recording, grant, deadline
         self.identity = identity
         self.usage = Usage()
         self.is_live = False
@@ -89,16 +88,9 @@ class SnapshotCluster:
         if time.monotonic() > self._deadline:
             raise TimedOutError(f"The time for this call was over before {kind.resource} were read from the snapshot.")
 
-    def _rows(self, kind: Kind, namespace: str | None) -> list[Row]:
-        """All objects of a list, in an API server's order."""
+    async def _asked(self, kind: Kind, namespace: str | None) -> Mapping[str, Obj]:
         list_request(kind, namespace)  # refuses the names that no API server takes
-        slices = self._recording.slices(kind, namespace)
-        found = [self._parse(self._recording, part, kind, inside) for inside, part in slices]
-        if len(found) == 1:
-            return list(found[0].items())
-        rows = [row for objects in found for row in objects.items()]
-        rows.sort(key=lambda row: row[0])
-        return rows
+        return await asyncio.to_thread(self._rows, kind, namespace)
 
     async def list(
         self,
@@ -116,12 +108,9 @@ class SnapshotCluster:
             raise UsageError(f"A list of at most {limit} objects is none.", "Give a limit of 1 or more.")
         self._check(kind, "list")
         question = _Question(kind, namespace, labels, fields)
-        chosen = list(question.rest(await asyncio.to_thread(self._rows, kind, namespace), more))
-        page = chosen if limit is None else chosen[:limit]
-        left = len(chosen) - len(page)
-        token = question.token(page[-1][0] if page else "") if left else ""
-        items = [{"metadata": obj["metadata"]} if form == "metadata" else obj for _, obj in page]
-        return Listing(items, more=token, remaining=left)
+        page = question.page(await self._asked(kind, namespace), limit, more)
+        items = [{"metadata": obj["metadata"]} for obj in page.items] if form == "metadata" else page.items
+        return Listing(items, more=page.more, remaining=page.remaining)
 
     async def sweep(
         self,
@@ -136,16 +125,16 @@ class SnapshotCluster:
         """As `Cluster.sweep`, with the pages that a live cluster has."""
         self._check(kind, "list")
         question = _Question(kind, namespace, labels, fields)
-        rows = list(question.rest(await asyncio.to_thread(self._rows, kind, namespace), ""))
+        rows = await self._asked(kind, namespace)
         items: list[T] = []
-        for start in range(0, len(rows), PAGE):
-            page = rows[start : start + PAGE]
-            items.extend(row for _, obj in page if (row := reduce(obj)) is not None)
-            left = len(rows) - start - len(page)
-            if left and most is not None and start + len(page) >= most:
-                return Listing(items, more=question.token(page[-1][0]), remaining=left)
+        seen, more = 0, ""
+        while True:
+            page = question.page(rows, PAGE, more)
+            items.extend(row for obj in page.items if (row := reduce(obj)) is not None)
+            seen, more = seen + len(page.items), page.more
+            if not more or (most is not None and seen >= most):
+                return Listing(items, more=more, remaining=page.remaining)
             await asyncio.sleep(0)
-        return Listing(items, remaining=0)
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Obj | None:
         """As `Cluster.get`: None where the whole list was recorded and the object is not in it."""
@@ -154,8 +143,7 @@ class SnapshotCluster:
         return await asyncio.to_thread(self._get, kind, name, namespace if kind.namespaced else None)
 
     def _get(self, kind: Kind, name: str, namespace: str | None) -> Obj | None:
-        inside, part = self._recording.slices(kind, namespace)[0]
-        obj = self._parse(self._recording, part, kind, inside).get(order_key(namespace or "", name))
+        obj = self._rows(kind, namespace).get(order_key(namespace or "", name))
         # Items of a list do not say what they are; an object by itself does.
         return None if obj is None else {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
 
@@ -186,7 +174,7 @@ class SnapshotCluster:
     def _no_log(self, request: LogRequest) -> ReadError | ObjectNotFoundError | UsageError:
         """Why a log that the recording says nothing of is not there, as far as the recorded pod tells."""
         which = f'container "{request.container}" of pod "{request.pod}" in namespace "{request.namespace}"'
-        layout, how = self._recording.layout, self._recording.how
+        layout, how = self._recording.layout, self._recording.how_logs
         unknown = NotCollectedError(f"The {layout} holds no {'previous ' * request.previous}log of {which}.", how)
         try:
             pod = self._get(POD, request.pod, request.namespace)
@@ -233,23 +221,32 @@ class _Question:
 
     def __init__(self, kind: Kind, namespace: str | None, labels: str, field_selector: str) -> None:
         self._by_label, self._by_field = label_test(labels), field_test(field_selector, kind)
+        self._takes_all = not labels and not field_selector
         asked = orjson.dumps([kind.resource, namespace, labels, field_selector])
         self._digest = hashlib.sha256(asked).hexdigest()[:16]
 
-    def rest(self, rows: Iterator[Row] | Sequence[Row], more: str) -> Iterator[Row]:
-        """The rows that fit, after the one that the token names."""
+    def page(self, rows: Mapping[str, Obj], limit: int | None, more: str) -> Listing[Obj]:
+        """The rows that fit, after the one that the token names, at most `limit`."""
         after = self._after(more) if more else ""
-        for key, obj in rows:
-            if key > after and self._by_label(obj) and self._by_field(obj):
-                yield key, obj
+        items: list[Obj] = []
+        last, left = "", 0
+        for key, obj in rows.items():
+            if key <= after or not (self._takes_all or (self._by_label(obj) and self._by_field(obj))):
+                continue
+            if limit is not None and len(items) >= limit:
+                left += 1
+            else:
+                items.append(obj)
+                last = key
+        return Listing(items, more=self._token(last) if left else "", remaining=left or None)
 
-    def token(self, last: str) -> str:
+    def _token(self, last: str) -> str:
         return base64.urlsafe_b64encode(orjson.dumps([self._digest, last])).decode("ascii")
 
     def _after(self, more: str) -> str:
         try:
             digest, last = orjson.loads(base64.urlsafe_b64decode(more.encode("ascii", "replace")))
-        except (binascii.Error, orjson.JSONDecodeError, ValueError, TypeError):
+        except (binascii.Error, ValueError, TypeError):
             digest, last = "", None
         if digest != self._digest or not isinstance(last, str):
             raise UsageError("This continue token belongs to another list.", "Start again from the first page.")

@@ -34,6 +34,7 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
         "spec.hostNetwork",
         "status.phase",
         "status.podIP",
+        "status.podIPs",
         "status.nominatedNodeName",
     ),
     ("", "nodes"): ("spec.unschedulable",),
@@ -41,7 +42,6 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "secrets"): ("type",),
     ("", "services"): ("spec.clusterIP", "spec.type"),
     ("", "replicationcontrollers"): ("status.replicas",),
-    ("apps", "replicasets"): ("status.replicas",),
     ("batch", "jobs"): ("status.successful",),
     ("", "events"): ("reason", "reportingComponent", "source", "type", *(f"involvedObject.{f}" for f in _INVOLVED)),
     ("events.k8s.io", "events"): (

@@ -9,8 +9,9 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from firstmate_tools.fields import Obj
@@ -21,12 +22,16 @@ from firstmate_tools.results import ClusterIdentity
 from .archive import open_files
 from .files import Limits
 from .layouts import read
-from .layouts.objects import read_objects
+from .layouts.objects import joined, read_objects
 from .layouts.recording import Recording, Slice
 from .recorded import SnapshotCluster
 
-_CACHED_LISTS = 512
-_CACHED_OBJECTS = 60_000
+_CACHED_LISTS = 2_000
+_CACHED_OBJECTS = 100_000
+"""Of parsed objects; a pod takes some 30 KB, so that a snapshot of 10,000 pods stays below 1 GB. A list across
+namespaces counts twice, although it shares its objects with theirs."""
+_Place = tuple[str, str | None]
+"""Resource and namespace; None for a list across namespaces."""
 
 
 class SnapshotSource:
@@ -45,7 +50,7 @@ class SnapshotSource:
         self.name = name
         self._path, self._whole, self._limits = path, whole, limits or Limits()
         self._recording: Recording | None = None
-        self._parsed: OrderedDict[tuple[str, str], dict[str, Obj]] = OrderedDict()
+        self._parsed: OrderedDict[_Place, Mapping[str, Obj]] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
 
@@ -65,7 +70,7 @@ class SnapshotSource:
         identity = self.identity.model_copy(
             update={"server": recording.server or None, "version": recording.version or None}
         )
-        yield SnapshotCluster(self._objects, recording, identity, grant, time.monotonic() + deadline_s)
+        yield SnapshotCluster(partial(self._rows, recording), recording, identity, grant, time.monotonic() + deadline_s)
 
     def _load(self) -> Recording:
         with self._lock:
@@ -76,20 +81,36 @@ class SnapshotSource:
                 self._recording = recording
             return self._recording
 
-    def _objects(self, recording: Recording, part: Slice, kind: Kind, namespace: str) -> dict[str, Obj]:
-        if not part.file:
-            return {}
-        key = (kind.resource, part.file)
+    def _rows(self, recording: Recording, kind: Kind, namespace: str | None) -> Mapping[str, Obj]:
+        """The objects of a list by `order_key`, in that order, from memory where it was asked for before."""
+        parts = recording.slices(kind, namespace)
         with self._lock:
-            if key in self._parsed:
-                self._parsed.move_to_end(key)
-                return self._parsed[key]
-            found = read_objects(recording.files, part, kind, namespace)
-            self._parsed[key] = found
-            self._held += len(found)
-            while len(self._parsed) > 1 and (self._held > _CACHED_OBJECTS or len(self._parsed) > _CACHED_LISTS):
-                self._held -= len(self._parsed.popitem(last=False)[1])
-            return found
+            if namespace is not None or not kind.namespaced:
+                inside, part = parts[0]
+                return self._part(recording, part, kind, inside)
+            place = (kind.resource, None)
+            if (known := self._known(place)) is None:
+                known = joined(self._part(recording, part, kind, inside) for inside, part in parts)
+                self._keep(place, known)
+            return known
+
+    def _part(self, recording: Recording, part: Slice, kind: Kind, namespace: str) -> Mapping[str, Obj]:
+        place = (kind.resource, namespace)
+        if (known := self._known(place)) is None:
+            known = read_objects(recording.files, part, kind, namespace)
+            self._keep(place, known)
+        return known
+
+    def _known(self, place: _Place) -> Mapping[str, Obj] | None:
+        if place in self._parsed:
+            self._parsed.move_to_end(place)
+        return self._parsed.get(place)
+
+    def _keep(self, place: _Place, objects: Mapping[str, Obj]) -> None:
+        self._parsed[place] = objects
+        self._held += len(objects)
+        while len(self._parsed) > 1 and (self._held > _CACHED_OBJECTS or len(self._parsed) > _CACHED_LISTS):
+            self._held -= len(self._parsed.popitem(last=False)[1])
 
     async def close(self) -> None:
         with self._lock:

@@ -9,6 +9,8 @@ from firstmate_tools import fields, podstate
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
 
+from .base import LogRequest
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class DueLog:
@@ -27,6 +29,11 @@ class DueLog:
     pod: str
     container: str
     previous: bool = False
+
+    def requests(self) -> list[LogRequest]:
+        """What to read: its log, and that of its run before."""
+        runs = (False, True) if self.previous else (False,)
+        return [LogRequest(self.namespace, self.pod, self.container, previous=run) for run in runs]
 
 
 def due_logs(pod: Obj) -> list[DueLog]:

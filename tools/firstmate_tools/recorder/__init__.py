@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from firstmate_tools.cluster.base import Cluster
+from firstmate_tools.cluster.base import Cluster, LogRequest
 from firstmate_tools.cluster.layouts import manifest as layout
 from firstmate_tools.cluster.layouts.manifest import Manifest
 from firstmate_tools.cluster.layouts.write import SnapshotWriter, check_destination
@@ -25,7 +25,7 @@ from firstmate_tools.reads import Declared, Read
 from firstmate_tools.results import NotChecked
 
 from .lists import Lists, reason_of
-from .logs import LogReader
+from .logs import LogReader, requests_once
 
 __all__ = ["RecordReport", "record"]
 
@@ -64,6 +64,7 @@ async def record(
     secrets: bool = False,
     most_containers: int = MOST_CONTAINERS,
     log_lines: int = LOG_LINES,
+    logs: Iterable[LogRequest] = (),
     sources: Mapping[str, Mapping[str, bytes]] | None = None,
     force: bool = False,
     recorded_by: str = "firstmate",
@@ -78,6 +79,7 @@ async def record(
         secrets: records Secrets too, without their values (they are left out otherwise).
         most_containers: logs of so many containers at most, the worst first.
         log_lines: of each log the last lines.
+        logs: logs to record beside those; their limits of time and bytes do not count.
         sources: what other sources gave, by folder (`metrics`, `audit`, `flows`, `aws`) and file name.
         force: replaces a snapshot that is there already.
         recorded_by: name and version of the program, for the manifest.
@@ -95,11 +97,12 @@ async def record(
     await _together(lists.record(kind, skip=_why_not(kind, wanted, secrets=secrets)) for kind in _kinds(wanted))
     lists.check_any()
     discovery = await _discovery(cluster)
-    logs, left_out = LogReader(cluster, writer, log_lines), 0
+    reader, left_out = LogReader(cluster, writer, log_lines), 0
     if any(read.subresource == "log" and read.kind.plural == POD.plural for read in wanted):
         due = sorted(lists.due)
         left_out = max(0, len(due) - most_containers)
-        await _together(logs.record(one) for one in due[:most_containers])
+        requests = [request for one in due[:most_containers] for request in one.requests()]
+        await _together(reader.record(request) for request in requests_once([*requests, *logs]))
     manifest = Manifest(
         recorded_by=recorded_by,
         started_at=started,
@@ -109,7 +112,7 @@ async def record(
         every_namespace=lists.every_namespace,
         discovery=discovery,
         resources=dict(sorted(lists.resources.items())),
-        logs=tuple(sorted(logs.entries, key=lambda e: (e.namespace, e.pod, e.container, e.previous))),
+        logs=tuple(sorted(reader.entries, key=lambda e: (e.namespace, e.pod, e.container, e.previous))),
         logs_left_out=left_out,
         sources=beside,
     )

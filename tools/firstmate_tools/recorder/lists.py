@@ -23,7 +23,6 @@ from firstmate_tools.kinds import NAMESPACE, POD, Kind
 from firstmate_tools.text import shorten
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_POD = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def reason_of(error: ReadError) -> str:
@@ -130,5 +129,5 @@ def _row(obj: Obj, kind: Kind) -> _Row:
         line = orjson.dumps(scrub(masked(obj, kind), kind), option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError as error:
         raise FailedReadError(f"{kind.kind} {name[:80]!r} cannot be written as JSON: {error}.") from error
-    due = tuple(due_logs(obj)) if kind == POD and _POD.fullmatch(name) else ()
+    due = tuple(due_logs(obj)) if kind == POD else ()
     return _Row(order_key(namespace, name), namespace, name, line, due)

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from firstmate_tools.cluster.base import Cluster, LogRequest
@@ -11,12 +12,22 @@ from firstmate_tools.cluster.layouts.manifest import LogEntry, log_file
 from firstmate_tools.cluster.layouts.write import SnapshotWriter
 from firstmate_tools.cluster.logtext import split_stamps
 from firstmate_tools.cluster.masking import masked_log, masked_text
-from firstmate_tools.cluster.unwell import DueLog
 from firstmate_tools.errors import NotCollectedError, ObjectNotFoundError, ReadError, UsageError
 
 from .lists import reason_of
 
-_CONTAINER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_POD = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def requests_once(requests: Iterable[LogRequest]) -> list[LogRequest]:
+    """Each log once, without those of containers whose names no file can have."""
+    found = {(r.namespace, r.pod, r.container, r.previous): r for r in requests}
+    return [
+        r
+        for r in found.values()
+        if _LABEL.fullmatch(r.container) and _LABEL.fullmatch(r.namespace) and _POD.fullmatch(r.pod)
+    ]
 
 
 class LogReader:
@@ -35,16 +46,10 @@ class LogReader:
         self._cluster, self._writer, self._lines = cluster, writer, lines
         self.entries: list[LogEntry] = []
 
-    async def record(self, due: DueLog) -> None:
-        """Records a container's log, and that of its run before."""
-        if not _CONTAINER.fullmatch(due.container):
-            return
-        request = LogRequest(due.namespace, due.pod, due.container, tail_lines=self._lines, timestamps=True)
-        await self._one(request)
-        if due.previous:
-            await self._one(replace(request, previous=True))
-
-    async def _one(self, request: LogRequest) -> None:
+    async def record(self, asked: LogRequest) -> None:
+        """Records a container's log."""
+        place = asked.namespace, asked.pod, asked.container
+        request = LogRequest(*place, previous=asked.previous, tail_lines=self._lines, timestamps=True)
         entry = LogEntry(
             namespace=request.namespace,
             pod=request.pod,

@@ -68,6 +68,8 @@ _CUSTOM = re.compile(
 )
 _CUSTOM_ERRORS = f"{ROOT}custom-resources/custom-resources-errors.json"
 _VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
+_HOW_NAMESPACES = "Collect the bundle again with `clusterResources` that names no namespaces."
+_HOW_LOGS = "Add a `logs` collector for this pod, and collect the bundle again."
 _HOW = "The bundle's collectors leave it out: record a snapshot with `firstmate snapshot create`."
 
 
@@ -107,6 +109,8 @@ def read_bundle(files: Files) -> Recording:
         logs=BundleLogs(files, frozenset(names), pods),
         kinds=_discovered(files, names),
         how=_HOW,
+        how_namespaces=_HOW_NAMESPACES,
+        how_logs=_HOW_LOGS,
     )
 
 

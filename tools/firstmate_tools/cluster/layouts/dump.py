@@ -32,6 +32,8 @@ MARKER = re.compile(
 )
 _LIST = re.compile(r"(?P<namespace>[^/]+)/(?P<list>[a-z-]+)\.(?P<form>json|yaml)")
 _NO_LOG = ("Request log error: ", "Create log request error: ")
+_HOW_NAMESPACES = "Dump again with --all-namespaces and configure the dump as whole."
+_HOW_LOGS = "A dump holds the current log of each container, never a previous one, and none that failed to be read."
 _HOW = "`kubectl cluster-info dump` never collects it: record a snapshot with `firstmate snapshot create`."
 
 
@@ -75,6 +77,8 @@ def read_dump(files: Files) -> Recording:
         shelves=shelves,
         logs=DumpLogs(files),
         how=_HOW,
+        how_namespaces=_HOW_NAMESPACES,
+        how_logs=_HOW_LOGS,
     )
 
 

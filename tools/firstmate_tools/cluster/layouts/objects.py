@@ -5,11 +5,12 @@ comes back is scrubbed, in an API server's order, and checked: a file that break
 half a list read as a list would be a lie. Must never return an object that was not scrubbed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from firstmate_tools import fields
 from firstmate_tools.cluster.files import Files
+from firstmate_tools.cluster.parse import without_collector
 from firstmate_tools.cluster.scrub import scrub
 from firstmate_tools.errors import FailedReadError, NotCollectedError, SnapshotError
 from firstmate_tools.fields import Obj
@@ -59,6 +60,11 @@ def read_objects(files: Files, part: Slice, kind: Kind, namespace: str) -> dict[
         raise FailedReadError(f"{part.file} is missing from the snapshot.") from error
     except SnapshotError as error:
         raise FailedReadError(error.message, error.hint) from error
+    with without_collector():
+        return _read(content, part, kind, namespace)
+
+
+def _read(content: bytes, part: Slice, kind: Kind, namespace: str) -> dict[str, Obj]:
     found: dict[str, Obj] = {}
     for place, item in _parsed(content, part):
         obj = _checked(item, f"{part.file}, {place}", kind, namespace if kind.namespaced else "")
@@ -69,6 +75,15 @@ def read_objects(files: Files, part: Slice, kind: Kind, namespace: str) -> dict[
     if part.count is not None and len(found) != part.count:
         raise FailedReadError(f"{part.file} holds {len(found)} objects, and its manifest says {part.count}.")
     return dict(sorted(found.items()))
+
+
+def joined(parts: Iterable[Mapping[str, Obj]]) -> dict[str, Obj]:
+    """Lists of single namespaces as one list across them, in an API server's order."""
+    with without_collector():
+        found: dict[str, Obj] = {}
+        for part in parts:
+            found.update(part)
+        return {key: found[key] for key in sorted(found)}
 
 
 def _checked(item: object, place: str, kind: Kind, namespace: str) -> Obj:

@@ -17,6 +17,8 @@ from .objects import read_json
 from .recording import LogText, Recording, ResourceKey, Shelf, Slice, unanswered
 
 _HOW = "Record it again with `firstmate snapshot create`."
+_HOW_NAMESPACES = "Record it again with `firstmate snapshot create` and that namespace, or all."
+_HOW_LOGS = "Logs are recorded of containers that look unwell alone."
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -65,6 +67,8 @@ def read_own(files: Files) -> Recording:
         logs=OwnLogs(files, manifest),
         kinds=tuple(kind.as_kind() for kind in manifest.discovery.kinds) if known else None,
         how=_HOW,
+        how_namespaces=_HOW_NAMESPACES,
+        how_logs=_HOW_LOGS,
     )
 
 

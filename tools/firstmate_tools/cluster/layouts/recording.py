@@ -114,7 +114,9 @@ class Recording:
             there, a list across namespaces is.
         shelves: by group and plural.
         kinds: what the API server serves, where discovery was recorded.
-        how: how to record what is missing, as a hint.
+        how: how to get a kind that is missing, as a hint.
+        how_namespaces: the same for a namespace that is missing.
+        how_logs: the same for a log.
     """
 
     layout: str
@@ -129,6 +131,8 @@ class Recording:
     kinds: tuple[Kind, ...] | None = None
     every_namespace: frozenset[str] | None = None
     how: str = ""
+    how_namespaces: str = ""
+    how_logs: str = ""
 
     def slices(self, kind: Kind, namespace: str | None) -> list[tuple[str, Slice]]:
         """The recorded lists that together answer one, by namespace, in no order.
@@ -168,10 +172,12 @@ class Recording:
             return part
         if shelf.whole is not None:
             return EMPTY if shelf.whole.outcome == "collected" else shelf.whole
+        if self.every_namespace is not None and namespace not in self.every_namespace:
+            return EMPTY  # there was no such namespace
         held = ", ".join(sorted(shelf.parts)[:10]) or "none"
         raise NotCollectedError(
             f'The {self.layout} holds no {shelf.kind.resource} of namespace "{namespace}".',
-            f"It holds those of: {held}. {self.how}".strip(),
+            f"It holds those of: {held}. {self.how_namespaces}".strip(),
         )
 
     def _check_every_namespace(self, shelf: Shelf) -> None:
@@ -186,7 +192,7 @@ class Recording:
         held = ", ".join(sorted(shelf.parts)[:10]) or "none"
         raise NotCollectedError(
             f"The {self.layout} holds {shelf.kind.resource} of some namespaces ({held}), {what}.",
-            f"Ask for one of these namespaces. {self.how}".strip(),
+            f"Ask for one of these namespaces. {self.how_namespaces}".strip(),
         )
 
     def _absent(self, kind: Kind) -> ReadError:
