@@ -102,6 +102,8 @@ def run(
     from evals.lab.scenario import folders
 
     wanted = report.read_floors(floors) if floors else {}
+    if json_file and not json_file.absolute().parent.is_dir():
+        raise LabError(f"{json_file}: there is no such folder to write to")
     chosen = [folder for folder in folders(scenarios) if not only or folder.name in only]
     if unknown := set(only or ()) - {folder.name for folder in chosen}:
         raise LabError(f"no scenario {', '.join(sorted(unknown))} below {scenarios}")

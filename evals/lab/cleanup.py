@@ -61,6 +61,8 @@ def clean_up(lab: Lab, ledger: Ledger) -> None:
             _restore(client, path, original)
     _delete_events(client)
     _restore_nodes(lab)
+    if not lab.running:  # a scheduler that loses its lease ends itself, and a scenario may have taken it
+        raise SetupError("a component of the lab has ended")
 
 
 def _one_round(client: LabClient, left: list[Entry], *, strip: bool) -> None:

@@ -125,6 +125,7 @@ def apiserver(binaries: Binaries, layout: Layout, ports: Ports, more: tuple[str,
         f"--audit-policy-file={layout.audit_policy}",
         f"--audit-log-path={layout.audit_log}",
         "--audit-log-format=json",
+        "--audit-log-maxsize=1000",
         "--event-ttl=6h",
         "--profiling=true",  # serves /debug/api_priority_and_fairness/*
         *more,

@@ -25,9 +25,9 @@ from typing import Any, Self
 
 import urllib3
 
-from evals.lab import cluster, components, processes
+from evals.lab import cluster, components, pki, processes
 from evals.lab.binaries import Binaries, resolve
-from evals.lab.certs import Authority, service_account_keys, write_kubeconfig
+from evals.lab.certs import Authority, write_kubeconfig
 from evals.lab.client import LabClient, Object
 from evals.lab.components import HOST, Layout, Ports
 from evals.lab.errors import ApiError, LabError, StartError
@@ -70,6 +70,7 @@ class Lab:
         self._apiserver_flags = apiserver_flags
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._client: LabClient | None = None
+        self._found_running = False
 
     # --- what it is
 
@@ -157,10 +158,13 @@ class Lab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if not self._found_running:
+            self.stop()
 
     def start(self) -> Self:
-        """Starts it, and returns when pods can be applied. A lab that runs already is left as it is.
+        """Starts it, and returns when pods can be applied.
+
+        A lab that runs already is left as it is, and a `with` block does not stop it either.
 
         Raises:
             BuildError: a binary is missing and could not be built.
@@ -168,7 +172,8 @@ class Lab:
         """
         binaries = resolve()
         with self._lock():
-            if self.running:
+            self._found_running = self.running
+            if self._found_running:
                 return self
             for attempt in range(1, _ATTEMPTS + 1):
                 self._stop()
@@ -216,7 +221,7 @@ class Lab:
         if not self._survives:
             self._watchdog = _watch(self.root)
         self._spawn("etcd", components.etcd(binaries, layout, ports, self._quota))
-        self._make_certificates(ports)
+        pki.make(layout, self.name, f"https://{HOST}:{ports.apiserver}")
         components.write_audit_policy(layout)
         self._await("etcd", lambda: _healthy(f"http://{HOST}:{ports.etcd}/health"))
         self._spawn("kube-apiserver", components.apiserver(binaries, layout, ports, self._apiserver_flags))
@@ -234,26 +239,6 @@ class Lab:
         self._await("kube-scheduler", lambda: self._leads("kube-scheduler"))
         self._await("kube-controller-manager", self._controllers_ready)
         self._write(self.record() | {"ready": True})
-
-    def _make_certificates(self, ports: Ports) -> None:
-        layout = self.layout
-        authority, front = Authority(layout.pki), Authority(layout.pki, "front-proxy-ca")
-        service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-        authority.server("apiserver", "kube-apiserver", (HOST, components.FIRST_SERVICE_IP, "localhost", *service))
-        authority.server("kwok-server", "kwok", (HOST, "localhost"))
-        authority.client("kubelet-client", "kube-apiserver-kubelet-client", ("system:masters",))
-        front.client("front-proxy", "front-proxy")
-        service_account_keys(layout.pki)
-        server = f"https://{HOST}:{ports.apiserver}"
-        for who, user, groups in (
-            ("admin", "kubernetes-admin", ("system:masters",)),
-            ("controller-manager", "system:kube-controller-manager", ()),
-            ("scheduler", "system:kube-scheduler", ()),
-            ("kwok", "kwok", ("system:masters",)),
-        ):
-            pair = authority.client(who, user, groups)
-            path = layout.kubeconfig(who)
-            write_kubeconfig(path, name=self.name, server=server, authority=authority, client=pair)
 
     def _spawn(self, name: str, command: list[str]) -> None:
         process = processes.spawn(name, command, mark=self.root, log=self.layout.log(name))
@@ -295,8 +280,9 @@ class Lab:
 
     @contextmanager
     def _lock(self) -> Generator[None]:
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with (self.root.parent / f"{self.name}.lock").open("w") as lock:
+        locks = self.root.parent / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with (locks / self.name).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
