@@ -4,10 +4,11 @@ The engine fills it; rules ask. A kind that could not be read is not "empty": `k
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar, cast
 
 from firstmate_tools import fields
 from firstmate_tools.diagnosis.scope import Scope
@@ -15,6 +16,8 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.graph import Graph
 from firstmate_tools.kinds import Kind, known
 from firstmate_tools.refs import Ref, involved
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Facts:
         self._absent: set[Ref] = set()
         self._events: dict[Ref, list[EventRow]] = defaultdict(list)
         self._logs: dict[LogKey, str] = {}
+        self._derived: dict[object, object] = {}
 
     # Filled by the engine.
 
@@ -105,12 +109,15 @@ class Facts:
             self._events[row.about].append(row)
         for found in self._events.values():
             found.sort(key=newest_first)
+        self._derived.clear()
 
     def put_log(self, key: LogKey, content: str) -> None:
         self._logs[key] = content
+        self._derived.clear()
 
     def _forget_derived(self) -> None:
         self.__dict__.pop("graph", None)
+        self._derived.clear()
 
     # Asked by rules.
 
@@ -148,9 +155,23 @@ class Facts:
         rows = self._events.get(about, [])
         return [row for row in rows if row.reason in reasons] if reasons else list(rows)
 
+    def every_event(self) -> list[EventRow]:
+        """All events, newest first; for causes that show at objects of any kind."""
+        return sorted((row for rows in self._events.values() for row in rows), key=newest_first)
+
     def log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str | None:
         """The end of a container's log, None where it was not read or does not exist."""
         return self._logs.get((namespace, pod, container, previous))
+
+    def derived(self, make: Callable[["Facts"], T]) -> T:
+        """What a function makes of these facts, made once until they change: for what several rules start from.
+
+        Args:
+            make: a module's own function (it is the key), pure; nobody may change what it gives.
+        """
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        return cast("T", self._derived[make])
 
     @cached_property
     def graph(self) -> Graph:

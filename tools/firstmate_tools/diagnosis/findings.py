@@ -52,6 +52,8 @@ class Finding:
         since: when it began, as far as objects tell.
         culprit: names the one thing at fault. Findings of the same cause and culprit are one problem and are merged.
         next: what to ask next.
+        awaits: what the evidence itself says that it could not do without (a Service that its log cannot reach). A
+            finding about one of these explains this one.
     """
 
     cause: str
@@ -64,6 +66,7 @@ class Finding:
     since: datetime | None = None
     culprit: str = ""
     next: tuple[NextStep, ...] = ()
+    awaits: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def _merged(group: list[Finding]) -> Finding:
         evidence=tuple(evidence)[:MOST_EVIDENCE],
         affects=tuple(dict.fromkeys([a for f in group for a in f.affects] + others)),
         since=min((f.since for f in group if f.since), default=None),
+        awaits=tuple(dict.fromkeys(a for f in group for a in f.awaits)),
     )
 
 
@@ -62,6 +63,7 @@ def link(findings: list[Finding], rules: Iterable[Rule], graph: Graph) -> list[R
     by_cause = {cause: rule for rule in rules for cause in rule.causes}
     below: dict[int, set[int]] = {i: set() for i in range(len(findings))}
     for i, upper in enumerate(findings):
+        below[i] |= {j for j, f in enumerate(findings) if j != i and upper.object in f.awaits}
         for spec in by_cause[upper.cause].explains:
             candidates = [j for j, f in enumerate(findings) if j != i and f.cause in spec.causes]
             if candidates:
@@ -69,10 +71,17 @@ def link(findings: list[Finding], rules: Iterable[Rule], graph: Graph) -> list[R
                 below[i] |= {
                     j for j in candidates if findings[j].object in reached or reached & set(findings[j].affects)
                 }
-    explained = {j for targets in below.values() for j in targets}
-    # Two findings that explain each other are both kept: neither is known to come first.
-    roots = [i for i in range(len(findings)) if i not in explained or any(i in below[j] for j in below[i])]
-    return [Root(findings[i], tuple(findings[j] for j in _reached(i, below))) for i in roots]
+    reach = {i: set(_reached(i, below)) for i in below}
+    above = {i: {j for j in below if i in reach[j]} for i in below}
+    # Findings that explain each other in a circle are all kept, since none is known to come first; but a victim in a
+    # circle with others is never what began it.
+    roots = [
+        i
+        for i, finding in enumerate(findings)
+        if above[i] <= reach[i]
+        and not (CAUSES[finding.cause].victim and any(not CAUSES[findings[j].cause].victim for j in above[i]))
+    ]
+    return [Root(findings[i], tuple(findings[j] for j in sorted(reach[i]))) for i in roots]
 
 
 def _reached(start: int, below: dict[int, set[int]]) -> list[int]:
