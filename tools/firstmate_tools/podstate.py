@@ -16,6 +16,8 @@ from firstmate_tools.fields import Obj
 Role = Literal["app", "init", "sidecar", "ephemeral"]
 START_UP = timedelta(seconds=30)
 """How long a pod may be on its way up before waiting alone counts as unwell; failures count at once."""
+SHUT_DOWN = timedelta(seconds=60)
+"""How long after its grace period a deleted pod may still be there: its node reports, the API server removes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,16 @@ def terminating(pod: Obj) -> bool:
     return bool(fields.text(pod, "metadata", "deletionTimestamp"))
 
 
+def overdue(pod: Obj, now: datetime) -> bool:
+    """Whether a deleted pod is still there though its grace period is over.
+
+    `deletionTimestamp` is the moment at which the grace period ends (BeforeDelete, k8s.io/apiserver
+    pkg/registry/rest/delete.go, v1.36).
+    """
+    ends = fields.time_at(pod, "metadata", "deletionTimestamp")
+    return ends is not None and now - ends > SHUT_DOWN
+
+
 def unschedulable(pod: Obj) -> bool:
     """Whether the scheduler said that no node takes it."""
     scheduled = fields.condition(pod, "PodScheduled")
@@ -178,7 +190,9 @@ def healthy(pod: Obj, now: datetime) -> bool:
     created and is on its way up. Failures (crash loops, image errors, unschedulable) count at once.
     """
     phase = fields.text(pod, "status", "phase")
-    if phase == "Succeeded" or terminating(pod):
+    if terminating(pod):
+        return not overdue(pod, now)
+    if phase == "Succeeded":
         return True
     if phase == "Failed":
         return False

@@ -38,3 +38,24 @@ def expression_holds(expression: Obj, labels: dict[str, str]) -> bool:
             return False
         return left > right if operator == "Gt" else left < right
     return False
+
+
+_OPERATORS = {"In": "in", "NotIn": "notin"}
+
+
+def as_query(selector: object) -> str:
+    """A LabelSelector as the text that a list request takes: `app=cart,tier in (web,api),!legacy`.
+
+    Returns:
+        "" where it selects by nothing, or by something that has no such text (an unknown operator).
+    """
+    terms = [f"{key}={value}" for key, value in sorted(fields.string_map(selector, "matchLabels").items())]
+    for expression in fields.items(selector, "matchExpressions"):
+        key, operator = fields.text(expression, "key"), fields.text(expression, "operator")
+        if operator in _OPERATORS:
+            terms.append(f"{key} {_OPERATORS[operator]} ({','.join(fields.strings(expression, 'values'))})")
+        elif operator in {"Exists", "DoesNotExist"}:
+            terms.append(key if operator == "Exists" else f"!{key}")
+        else:
+            return ""
+    return ",".join(terms)

@@ -1,21 +1,29 @@
 """What changed between two pod templates, field by field, in the words of the manifest. Pure.
 
-Secret-looking values do not leave: values of environment variables pass the same redaction as all free text.
+Values are compared as they are and shown without secrets: a password that changed is named, neither of its values is.
 """
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 from pydantic import Field
 
 from firstmate_tools import fields
+from firstmate_tools.cluster.masking import masked, masked_named
+from firstmate_tools.errors import FailedReadError
 from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import POD
 from firstmate_tools.results import Model
-from firstmate_tools.text import FreeText, redact, shorten, untrusted
+from firstmate_tools.text import FreeText, shorten, untrusted
 
 MOST_VALUE = 200
-_NOISE = frozenset({"pod-template-hash", "creationTimestamp"})
+_DEEPEST = 40
+_NOISE = frozenset(
+    {"pod-template-hash", "controller-revision-hash", "pod-template-generation", "creationTimestamp", "$patch"}
+)
+"""What controllers write into templates, and the patch directive of a ControllerRevision (StatefulSet, DaemonSet)."""
+_ORDERED = "initContainers"
 
 
 class Change(Model):
@@ -27,48 +35,81 @@ class Change(Model):
 
 
 def changes(before: Obj, after: Obj) -> list[Change]:
-    """The differences of two pod templates, by path.
+    """The differences of two pod templates, by path; what was added or taken away whole is one change.
 
     Args:
-        before, after: `spec.template` of two revisions.
+        before, after: `spec.template` of two revisions; {} where one is not known.
     """
     if not before or not after:
         return []
-    old, new = dict(_flat(before, "")), dict(_flat(after, ""))
-    return [
-        Change(field=path, before=_shown(path, old.get(path)), after=_shown(path, new.get(path)))
-        for path in sorted(old.keys() | new.keys())
-        if old.get(path) != new.get(path)
+    root = _Place("", "", "")
+    found = [
+        Change(field=place.path, before=_shown(place, old), after=_shown(place, new))
+        for place, old, new in _differences(before, after, root, 0)
     ]
+    return sorted(found, key=lambda change: change.field)
 
 
-def _flat(value: object, path: str) -> Iterator[tuple[str, object]]:
-    """Leaves by path. Lists of named objects (containers, env, volumes, ports) are walked by name, others whole."""
+class _Place(NamedTuple):
+    """Where in a template: its path, the manifest's word for it, and the name of the list entry around it."""
+
+    path: str
+    word: str
+    entry: str
+
+    def inside(self, key: str, *, of_list: bool) -> "_Place":
+        if of_list:
+            return _Place(f"{self.path}[{key}]", self.word, key)
+        word = self.word if self.word == "annotations" else key
+        return _Place(f"{self.path}.{key}" if self.path else key, word, self.entry)
+
+
+def _differences(old: object, new: object, place: _Place, depth: int) -> Iterator[tuple[_Place, object, object]]:
+    """Where two values differ. Lists of named objects (containers, env, volumes, ports) are walked by name."""
+    before, after = _entries(old), _entries(new)
+    if depth >= _DEEPEST or before is None or after is None or not _same_shape(old, new):
+        if old != new:
+            yield place, old, new
+        return
+    of_list = isinstance(old, list)
+    for key in sorted(before.keys() | after.keys()):
+        if key not in _NOISE:
+            yield from _differences(before.get(key), after.get(key), place.inside(key, of_list=of_list), depth + 1)
+    if place.word == _ORDERED and of_list and before.keys() == after.keys() and list(before) != list(after):
+        yield place._replace(path=f"{place.path} (order)"), list(before), list(after)
+
+
+def _same_shape(old: object, new: object) -> bool:
+    return isinstance(old, dict) == isinstance(new, dict)
+
+
+def _entries(value: object) -> Obj | None:
+    """What stands inside: by key, or by name in a list of named objects; None where the value is to be taken whole."""
     if isinstance(value, dict):
-        for key, inner in cast("Obj", value).items():
-            if key not in _NOISE:
-                yield from _flat(inner, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        entries = cast("list[Any]", value)
-        names = [_name(entry) for entry in entries]
-        if entries and all(names) and len(set(names)) == len(names):
-            for name, inner in zip(names, entries, strict=True):
-                yield from _flat(inner, f"{path}[{name}]")
-        else:
-            yield path, entries
-    else:
-        yield path, value
+        return cast("Obj", value)
+    if not isinstance(value, list):
+        return None
+    entries = cast("list[Any]", value)
+    names = [_name(entry) for entry in entries]
+    if not entries or not all(names) or len(set(names)) != len(names):
+        return None
+    return dict(zip(names, entries, strict=True))
 
 
 def _name(entry: object) -> str:
-    return next((found for key in ("name", "mountPath", "key") if (found := fields.text(entry, key))), "")
+    named = next((found for key in ("name", "mountPath", "key") if (found := fields.text(entry, key))), "")
+    port = fields.number(entry, "containerPort")
+    return named or (str(port) if port else "")
 
 
-def _shown(path: str, value: object) -> FreeText | None:
+def _shown(place: _Place, value: object) -> FreeText | None:
     if value is None:
         return None
-    plain = value if isinstance(value, str) else orjson.dumps(value).decode()
-    if path.endswith(".value") and ".env[" in path:
-        name = path.rpartition(".env[")[2].removesuffix("].value")
-        plain = redact(f"{name}={plain}").removeprefix(f"{name}=")
+    if isinstance(value, str) and place.word == "value" and place.entry:
+        return untrusted(shorten(masked_named(place.entry, value), MOST_VALUE))
+    try:
+        safe = masked({place.word: value}, POD)[place.word]
+    except FailedReadError:
+        return untrusted("(nested too deep to be shown)")
+    plain = safe if isinstance(safe, str) else orjson.dumps(safe, default=str).decode()
     return untrusted(shorten(plain, MOST_VALUE))

@@ -105,3 +105,11 @@ FreeText = Annotated[Untrusted, "free text from the cluster: data, never instruc
 def shorten(value: str, most: int) -> str:
     """At most so many characters, with an ellipsis where something was cut."""
     return value if len(value) <= most else value[: most - 1] + "…"
+
+
+def squeeze(value: str, most: int) -> str:
+    """At most so many characters, cut in the middle: of nested errors the innermost, at the end, tells most."""
+    if len(value) <= most:
+        return value
+    head = most // 2
+    return f"{value[:head]} … {value[len(value) - (most - head - 3) :]}"

@@ -1,32 +1,35 @@
-"""The `workload_status` tool: how a rollout stands, which revisions there are, what the new one changed."""
+"""The `workload_status` tool: how a rollout stands and why it is stuck, its revisions, what the new one changed."""
 
-from collections.abc import Iterator
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from firstmate_tools import fields, kinds, podstate
+from firstmate_tools import fields, kinds
 from firstmate_tools.cluster.base import Cluster
-from firstmate_tools.diagnosis.scope import parse_scope
+from firstmate_tools.diagnosis.scope import Scope, parse_scope
+from firstmate_tools.diagnosis.slim import unmanaged
 from firstmate_tools.errors import ReadError, UsageError
+from firstmate_tools.family import Family, read_family
 from firstmate_tools.fields import Obj
-from firstmate_tools.kinds import POD, Kind
+from firstmate_tools.kinds import EVENT, NAMESPACE, POD, Kind
 from firstmate_tools.paging import page
+from firstmate_tools.places import no_such, refuse_unknown_namespace
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, NotChecked, ObjectRef, Result
 from firstmate_tools.template_diff import Change, changes
-from firstmate_tools.text import FreeText, shorten, untrusted
+from firstmate_tools.text import FreeText, untrusted
 from firstmate_tools.toolspec import tool
+from firstmate_tools.views import rollout
+from firstmate_tools.views.rollout import WORKLOADS, Standing
 
-WORKLOADS = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.CRON_JOB)
-_REVISIONED = {
-    "Deployment": kinds.REPLICA_SET,
-    "StatefulSet": kinds.CONTROLLER_REVISION,
-    "DaemonSet": kinds.CONTROLLER_REVISION,
-}
-MOST_REVISIONS = 5
+MOST_REVISIONS, FEW_REVISIONS = 5, 2
+MOST_CHANGES, FEW_CHANGES = 40, 8
+MOST_UNREADY, MOST_RUNS = 5, 3
 
 
 class Revision(Model):
@@ -36,34 +39,41 @@ class Revision(Model):
     name: str
     created: datetime | None = None
     images: list[str] = Field(default_factory=list[str])
-    replicas: int | None = Field(default=None, description="Pods that it has now (Deployments)")
+    replicas: int | None = Field(default=None, description="Pods that it has now")
     ready: int | None = None
+    change_cause: FreeText | None = None
 
 
-class WorkloadCondition(Model):
-    """A condition that says something is wrong."""
+class Run(Model):
+    """One Job of a CronJob."""
 
-    type: str
-    status: str
-    reason: str | None = None
-    message: FreeText | None = None
-    since: datetime | None = None
+    job: str
+    state: str
+    started: datetime | None = None
+    ended: datetime | None = None
 
 
 class Workload(Model):
-    """One workload and its rollout."""
+    """One workload and its rollout. Revisions are told where it is in trouble, on its way, or asked for by name."""
 
     object: ObjectRef
     healthy: bool
-    state: str = Field(description="complete, progressing, stuck, scaled to zero, paused, failed, suspended, …")
-    desired: int
-    ready: int
+    state: str = Field(description="complete, progressing, stuck, cannot create pods, unready pods, failed, paused, …")
+    desired: int = Field(description="Pods; of a Job completions")
+    ready: int = Field(description="Pods; of a Job those that succeeded")
     updated: int | None = None
     available: int | None = None
-    conditions: list[WorkloadCondition] = Field(default_factory=list[WorkloadCondition])
-    revisions: list[Revision] = Field(default_factory=list[Revision], description="Newest first")
-    changed: list[Change] = Field(default_factory=list[Change], description="What the newest revision changed")
+    since: datetime | None = Field(default=None, description="In trouble since")
+    why: list[FreeText] = Field(default_factory=list[FreeText], description="Most telling first")
+    pods: dict[str, int] = Field(default_factory=dict[str, int], description="Its pods by STATUS")
     unready_pods: list[str] = Field(default_factory=list[str])
+    revisions: list[Revision] = Field(default_factory=list[Revision], description="Newest first")
+    changed: list[Change] = Field(
+        default_factory=list[Change], description="What the newest revision changed in the pod template"
+    )
+    schedule: str | None = None
+    last_success: datetime | None = None
+    runs: list[Run] = Field(default_factory=list[Run], description="Newest first")
 
 
 class WorkloadStatus(Result):
@@ -71,6 +81,9 @@ class WorkloadStatus(Result):
 
     lists: ClassVar[tuple[str, ...]] = ("workloads",)
 
+    states: dict[str, int] = Field(
+        default_factory=dict[str, int], description="How many workloads are in each state, listed or not"
+    )
     workloads: list[Workload] = Field(default_factory=list[Workload])
 
 
@@ -79,49 +92,64 @@ _READS = (
     Read(kinds.REPLICA_SET, ("list",)),
     Read(kinds.CONTROLLER_REVISION, ("list",)),
     Read(POD, ("list",)),
+    Read(EVENT, ("list",)),
+    Read(NAMESPACE, ("get",)),
 )
+Found = tuple[Kind, Obj]
 
 
 @tool(title="Rollouts and what they changed", reads=_READS)
 async def workload_status(
     cluster: Cluster,
     scope: Annotated[
-        str | None, Field(description="deployment/NAME, sts/NAME, …; left out: every workload there", max_length=400)
+        str | None, Field(description="deployment/NAME, sts/NAME, cronjob/NAME, …; without: all", max_length=400)
     ] = None,
     namespace: Namespace = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> WorkloadStatus:
-    """How rollouts stand: desired, updated, ready and available pods, revisions, and what the new revision changed in
-    the pod template (image, environment, resources, probes, mounts). For one workload, or all of a namespace with
-    troubled ones first. Without namespace and scope: the whole cluster."""
+    """How rollouts of Deployments, StatefulSets, DaemonSets, Jobs and CronJobs stand and why one is stuck: pods
+    desired, updated and ready, revisions, and what the new revision changed in the pod template (image, environment,
+    resources, probes, mounts). Those in trouble first."""
     asked = parse_scope(scope, namespace, cluster.default_namespace)
-    missing: list[NotChecked] = []
-    if asked.object is not None:
-        found = [await _one(cluster, asked.object)]
-    else:
-        found = await _every(cluster, asked.namespace, missing)
-    rows = sorted(
-        ((_standing(kind, obj), kind, obj) for kind, obj in found),
-        key=lambda row: (row[0].healthy, row[2]["metadata"].get("namespace", ""), row[1].kind, fields.name_of(row[2])),
-    )
-    shown, following = page(rows, limit, cursor, scope, namespace)
-    workloads = await _with_revisions(cluster, shown, missing)
+    missing: dict[str, NotChecked] = {}
+    found = await _found(cluster, asked, missing)
+    ranked = sorted(_standings(found), key=_worst_first)
+    shown, following = page(ranked, limit, cursor, "workloads", cluster.identity.name, scope, namespace)
+    whole = asked.object is not None
+    closer = [(kind, obj) for standing, kind, obj in shown if whole or not standing.settled]
+    family = await read_family(cluster, closer, missing) if closer else Family(cluster.now)
+    family.add(kinds.JOB, [obj for kind, obj in found if kind == kinds.JOB])
+    looked = {ref_of(obj, kind) for kind, obj in closer}
+    rows = [
+        _closely(standing, kind, obj, family, whole=whole)
+        if ref_of(obj, kind) in looked
+        else _briefly(standing, kind, obj)
+        for standing, kind, obj in shown
+    ]
+    states = Counter(standing.state for standing, _, _ in ranked)
+    states.subtract(standing.state for standing, _, _ in shown)
+    states.update(row.state for row in rows)
     return WorkloadStatus(
         cluster=cluster.identity,
         observed_at=cluster.now,
-        workloads=workloads,
+        states={state: count for state, count in states.most_common() if count},
+        workloads=sorted(rows, key=lambda row: row.healthy),
         coverage=Coverage(
-            checked=sorted({kind.resource for kind, _ in found}),
-            not_checked=sorted(missing, key=lambda m: m.what),
+            checked=sorted(({kind.resource for kind, _ in found} | family.checked) - missing.keys()),
+            not_checked=[missing[what] for what in sorted(missing)],
             returned=len(shown),
-            total=len(rows),
+            total=len(ranked),
             cursor=following,
         ),
     )
 
 
-async def _one(cluster: Cluster, ref: Ref) -> tuple[Kind, Obj]:
+async def _found(cluster: Cluster, asked: Scope, missing: dict[str, NotChecked]) -> list[Found]:
+    """The workloads that are asked about; a CronJob with the Jobs beside it."""
+    if asked.object is None:
+        return await _every(cluster, WORKLOADS, asked.namespace, missing)
+    ref = asked.object
     kind = kinds.known_or_refused(ref.kind)
     if kind not in WORKLOADS:
         raise UsageError(
@@ -129,152 +157,126 @@ async def _one(cluster: Cluster, ref: Ref) -> tuple[Kind, Obj]:
         )
     obj = await cluster.get(kind, ref.name, ref.namespace)
     if obj is None:
-        raise UsageError(f"No {ref.kind.lower()} {ref.name!r} in namespace {ref.namespace}.", "Look at the name.")
-    return kind, obj
+        raise await no_such(cluster, kind, ref.name, ref.namespace)
+    if kind != kinds.CRON_JOB:
+        return [(kind, obj)]
+    jobs = await _every(cluster, (kinds.JOB,), ref.namespace, missing)
+    return [(kind, obj), *(found for found in jobs if controller_of(found[1]) == ref)]
 
 
-async def _every(cluster: Cluster, namespace: str | None, missing: list[NotChecked]) -> list[tuple[Kind, Obj]]:
-    found: list[tuple[Kind, Obj]] = []
-    for kind in WORKLOADS:
+async def _every(
+    cluster: Cluster, wanted: Sequence[Kind], namespace: str | None, missing: dict[str, NotChecked]
+) -> list[Found]:
+    """All objects of some kinds, by one list each at the same time.
+
+    Raises:
+        ReadError: none of them could be read.
+    """
+    failures: list[ReadError] = []
+
+    async def one(kind: Kind) -> list[Found]:
         try:
-            found += [(kind, obj) for obj in (await cluster.list(kind, namespace=namespace)).items]
+            listing = await cluster.sweep(kind, unmanaged, namespace=namespace)
         except ReadError as error:
-            missing.append(NotChecked.of(kind.resource, error))
+            missing[kind.resource] = NotChecked.of(kind.resource, error)
+            failures.append(error)
+            return []
+        return [(kind, obj) for obj in listing.items]
+
+    found = [row for rows in await asyncio.gather(*map(one, wanted)) for row in rows]
+    if len(failures) == len(WORKLOADS):
+        raise failures[0]
+    if not found and not failures and namespace is not None:
+        await refuse_unknown_namespace(cluster, namespace)
     return found
 
 
-def _standing(kind: Kind, obj: Obj) -> Workload:
-    desired, ready = _counts(kind, obj)
-    state = _state(kind, obj, desired, ready)
+def _standings(found: Sequence[Found]) -> list[tuple[Standing, Kind, Obj]]:
+    """How each stands. A CronJob answers for its Jobs, which are no rows of their own."""
+    jobs: dict[Ref, list[Obj]] = {}
+    cron_jobs = {ref_of(obj, kind) for kind, obj in found if kind == kinds.CRON_JOB}
+    rows: list[Found] = []
+    for kind, obj in found:
+        owner = controller_of(obj) if kind == kinds.JOB else None
+        if owner is not None and owner in cron_jobs:
+            jobs.setdefault(owner, []).append(obj)
+        else:
+            rows.append((kind, obj))
+    return [(rollout.standing(kind, obj, jobs.get(ref_of(obj, kind))), kind, obj) for kind, obj in rows]
+
+
+def _worst_first(row: tuple[Standing, Kind, Obj]) -> tuple[int, str, str, str]:
+    standing, kind, obj = row
+    rank = 2 if standing.settled else 1 if standing.state in rollout.ON_THE_WAY else 0
+    return (rank, fields.namespace_of(obj), kind.kind, fields.name_of(obj))
+
+
+def _briefly(standing: Standing, kind: Kind, obj: Obj) -> Workload:
+    """A workload in a few words; numbers that say no more than `desired` are left out."""
     return Workload(
         object=ObjectRef.of(ref_of(obj, kind)),
-        healthy=state in {"complete", "scaled to zero", "suspended", "running", "succeeded", "scheduled"},
-        state=state,
-        desired=desired,
-        ready=ready,
-        updated=_optional(obj, "updatedReplicas", "updatedNumberScheduled"),
-        available=_optional(obj, "availableReplicas", "numberAvailable"),
-        conditions=list(_bad_conditions(obj)),
+        healthy=standing.settled,
+        state=standing.state,
+        desired=standing.desired,
+        ready=standing.ready,
+        updated=standing.updated if standing.updated != standing.desired else None,
+        available=standing.available if standing.available != standing.ready else None,
+        schedule=fields.text(obj, "spec", "schedule") or None,
+        last_success=fields.time_at(obj, "status", "lastSuccessfulTime"),
     )
 
 
-def _counts(kind: Kind, obj: Obj) -> tuple[int, int]:
-    status = fields.mapping(obj, "status")
-    if kind == kinds.DAEMON_SET:
-        return fields.number(status, "desiredNumberScheduled"), fields.number(status, "numberReady")
-    if kind == kinds.JOB:
-        return fields.number(obj, "spec", "completions", default=1), fields.number(status, "succeeded")
-    if kind == kinds.CRON_JOB:
-        return 0, len(fields.items(status, "active"))
-    return fields.number(obj, "spec", "replicas", default=1), fields.number(status, "readyReplicas")
-
-
-def _optional(obj: Obj, *names: str) -> int | None:
-    found = [fields.number(obj, "status", name) for name in names if fields.at(obj, "status", name) is not None]
-    return found[0] if found else None
-
-
-def _state(kind: Kind, obj: Obj, desired: int, ready: int) -> str:
-    """The rollout in one word, as `kubectl rollout status` reads it (k8s.io/kubectl pkg/polymorphichelpers, v1.36)."""
-    if kind == kinds.CRON_JOB:
-        return "suspended" if fields.flag(obj, "spec", "suspend") else "scheduled"
-    if kind == kinds.JOB:
-        return _job_state(obj)
-    progressing = fields.condition(obj, "Progressing")
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
-        return "stuck"
-    if fields.condition(obj, "ReplicaFailure").get("status") == "True":
-        return "cannot create pods"
-    if fields.flag(obj, "spec", "paused"):
-        return "paused"
-    if desired == 0:
-        return "scaled to zero"
-    observed = fields.number(obj, "status", "observedGeneration") >= fields.number(obj, "metadata", "generation")
-    updated = _optional(obj, "updatedReplicas", "updatedNumberScheduled") or 0
-    if not observed or updated < desired:
-        return "progressing"
-    return "complete" if ready >= desired else "unready pods"
-
-
-def _job_state(obj: Obj) -> str:
-    for type_, state in (("Complete", "succeeded"), ("Failed", "failed"), ("Suspended", "suspended")):
-        if fields.condition(obj, type_).get("status") == "True":
-            return state
-    return "running" if not fields.number(obj, "status", "failed") else "retrying"
-
-
-def _bad_conditions(obj: Obj) -> Iterator[WorkloadCondition]:
-    for entry in fields.items(obj, "status", "conditions"):
-        type_, status = fields.text(entry, "type"), fields.text(entry, "status")
-        good = "False" if type_ in {"ReplicaFailure", "Failed", "FailureTarget"} else "True"
-        if status == good or type_ in {"Suspended", "Complete", "SuccessCriteriaMet"}:
-            continue
-        message = fields.text(entry, "message")
-        yield WorkloadCondition(
-            type=type_,
-            status=status,
-            reason=fields.text(entry, "reason") or None,
-            message=untrusted(shorten(message, 400)) if message else None,
-            since=fields.time_at(entry, "lastTransitionTime"),
-        )
-
-
-async def _with_revisions(
-    cluster: Cluster, rows: list[tuple[Workload, Kind, Obj]], missing: list[NotChecked]
-) -> list[Workload]:
-    """Adds revisions, changes and unready pods, by one list a namespace and kind."""
-    wanted = {(_REVISIONED[kind.kind], fields.namespace_of(obj)) for _, kind, obj in rows if kind.kind in _REVISIONED}
-    wanted |= {(POD, fields.namespace_of(obj)) for row, _, obj in rows if not row.healthy}
-    owned: dict[Ref, list[tuple[Kind, Obj]]] = {}
-    for kind, namespace in sorted(wanted, key=lambda w: (w[0].resource, w[1])):
-        try:
-            listing = await cluster.list(kind, namespace=namespace)
-        except ReadError as error:
-            missing.append(NotChecked.of(kind.resource, error))
-            continue
-        for obj in listing.items:
-            owner = controller_of(obj)
-            if owner is not None:
-                owned.setdefault(owner, []).append((kind, obj))
-    return [_completed(row, ref_of(obj, kind), owned) for row, kind, obj in rows]
-
-
-def _completed(row: Workload, ref: Ref, owned: dict[Ref, list[tuple[Kind, Obj]]]) -> Workload:
-    below = owned.get(ref, [])
-    revisions = sorted((obj for kind, obj in below if kind != POD), key=_number, reverse=True)
-    pods = [obj for kind, obj in below if kind == POD]
-    for _, replica_set in below:
-        pods += [obj for kind, obj in owned.get(ref_of(replica_set, kinds.REPLICA_SET), []) if kind == POD]
-    changed = changes(_template(revisions[1]), _template(revisions[0])) if len(revisions) > 1 else []
-    return row.model_copy(
+def _closely(standing: Standing, kind: Kind, obj: Obj, family: Family, *, whole: bool) -> Workload:
+    """A workload with its pods, its revisions, and why it is in trouble."""
+    ref = ref_of(obj, kind)
+    on_its_way = standing.state in rollout.ON_THE_WAY
+    held_up = bool(family.unwell(ref) or (on_its_way and family.refusals(ref)))
+    calm = (standing.settled or on_its_way) and not held_up
+    why, since = ([], None) if calm else family.why(ref, obj)
+    revisions = family.revisions(ref)
+    templates = [rollout.revision_template(one) for one in revisions[:2]]
+    return _briefly(standing, kind, obj).model_copy(
         update={
-            "revisions": [_revision(obj) for obj in revisions[:MOST_REVISIONS]],
-            "changed": changed,
-            "unready_pods": sorted(
-                fields.name_of(p) for p in pods if not podstate.ready(p) and not podstate.finished(p)
-            )[:10],
+            "healthy": calm,
+            "state": "held up" if on_its_way and held_up else standing.state,
+            "since": since,
+            "why": [untrusted(line) for line in why],
+            "pods": family.statuses(ref),
+            "unready_pods": family.unready(ref)[:MOST_UNREADY],
+            "revisions": [
+                _revision(one, family, ref) for one in revisions[: MOST_REVISIONS if whole else FEW_REVISIONS]
+            ],
+            "changed": changes(*reversed(templates))[: MOST_CHANGES if whole else FEW_CHANGES]
+            if len(templates) == 2
+            else [],
+            "runs": [_run(job) for job in family.jobs(ref)[:MOST_RUNS]],
         }
     )
 
 
-def _number(obj: Obj) -> int:
-    stated = fields.string_map(obj, "metadata", "annotations").get("deployment.kubernetes.io/revision", "")
-    return int(stated) if stated.isdigit() else fields.number(obj, "revision")
-
-
-def _template(obj: Obj) -> Obj:
-    """The pod template of a revision: of a ReplicaSet, or of a ControllerRevision's patch."""
-    return fields.mapping(obj, "spec", "template") or fields.mapping(obj, "data", "spec", "template")
-
-
-def _revision(obj: Obj) -> Revision:
-    is_set = "spec" in obj
-    template: Any = _template(obj)
+def _revision(obj: Obj, family: Family, owner: Ref) -> Revision:
+    replicas, ready = family.pods_of_revision(obj, owner)
+    cause = fields.string_map(obj, "metadata", "annotations").get("kubernetes.io/change-cause")
     return Revision(
-        revision=_number(obj),
+        revision=rollout.revision_number(obj),
         name=fields.name_of(obj),
         created=fields.time_at(obj, "metadata", "creationTimestamp"),
-        images=[fields.text(c, "image") for c in fields.items(template, "spec", "containers")],
-        replicas=fields.number(obj, "status", "replicas") if is_set else None,
-        ready=fields.number(obj, "status", "readyReplicas") if is_set else None,
+        images=[fields.text(c, "image") for c in fields.items(rollout.revision_template(obj), "spec", "containers")],
+        replicas=replicas,
+        ready=ready,
+        change_cause=untrusted(cause[:200]) if cause else None,
+    )
+
+
+def _run(job: Obj) -> Run:
+    ended = [
+        fields.time_at(fields.condition(job, type_), "lastTransitionTime")
+        for type_ in ("Complete", "Failed")
+        if fields.condition(job, type_).get("status") == "True"
+    ]
+    return Run(
+        job=fields.name_of(job),
+        state=rollout.standing(kinds.JOB, job).state,
+        started=fields.time_at(job, "status", "startTime"),
+        ended=next((end for end in ended if end), None),
     )

@@ -1,0 +1,1 @@
+"""What tools show of objects: pure functions from plain objects to words, columns and relations. No reads here."""
