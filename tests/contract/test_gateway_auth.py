@@ -17,6 +17,7 @@ from contract.throwaway_pki import Pki
 from firstmate_tools.cluster.auth import TokenFile
 from firstmate_tools.cluster.kubeconfig import connection_of, in_cluster_connection
 from firstmate_tools.cluster.live import LiveSource
+from firstmate_tools.cluster.transport import _proxy_of_environment
 from firstmate_tools.errors import ConfigurationError, DeniedError, UnreachableError
 from firstmate_tools.kinds import POD
 from firstmate_tools.reads import Grant, Read
@@ -248,6 +249,29 @@ async def test_a_socks_proxy_is_refused_in_words(api: FakeApi, tmp_path: Path) -
     with pytest.raises(ConfigurationError, match="socks5://p:1") as caught:
         await ask(api, tmp_path, {}, **{"proxy-url": "socks5://me:pw@p:1"})
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "no_proxy", "proxied"),
+    [
+        ("https://api.example:6443", "", True),
+        ("https://api.example:6443", "other.example", True),
+        ("https://api.example:6443", ".example", False),
+        ("https://10.1.2.3", "10.0.0.0/8, x", False),
+        ("https://11.1.2.3", "10.0.0.0/8", True),
+        ("https://127.0.0.1:6443", "", False),
+        ("https://localhost", "", False),
+        ("https://[::1]:6443", "", False),
+    ],
+)
+async def test_the_proxy_of_the_environment_is_used_as_kubectl_uses_it(
+    monkeypatch: pytest.MonkeyPatch, server: str, no_proxy: str, proxied: bool
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert _proxy_of_environment(server) == ("http://proxy:3128" if proxied else None)
 
 
 async def test_an_http_proxy_is_used_and_named_without_its_password(api: FakeApi, tmp_path: Path) -> None:

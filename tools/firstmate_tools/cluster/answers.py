@@ -35,6 +35,10 @@ class ExpiredError(FailedReadError):
     """410: the continue token of a paged list is too old. `paging` starts again; callers see it as a failed read."""
 
 
+class UnauthenticatedError(DeniedError):
+    """401: the server does not accept who we say we are; a 403 denies one read to somebody it knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back.
@@ -103,7 +107,7 @@ def error_of(request: Request, answer: Answer) -> FirstmateError:
     words = said(answer.body)
     match answer.status:
         case 401:
-            return DeniedError(
+            return UnauthenticatedError(
                 f"The API server refused the credentials for {what} (401): the token has expired or is not accepted.",
                 "Log in again, or mend the user of this kubeconfig context.",
             )

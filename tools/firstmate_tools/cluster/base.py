@@ -144,7 +144,8 @@ class Cluster(Protocol):
         """As `list`, for lists that may be huge: page by page, each object given to `reduce` and let go.
 
         Args:
-            reduce: makes a small row of an object, or None to leave it out.
+            reduce: makes a small row of an object, or None to leave it out. It must add nothing up elsewhere: where a
+                list has to start again, it sees every object again.
             most: stop after the page on which so many objects have been seen; `more` is then set.
         """
         ...

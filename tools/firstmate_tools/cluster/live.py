@@ -22,6 +22,7 @@ from firstmate_tools.reads import Grant, Read
 from firstmate_tools.results import ClusterIdentity
 
 from .access import review
+from .answers import UnauthenticatedError
 from .auth import Connection
 from .base import Access, Cluster, ClusterSource, Form, Listing, LogRequest, Usage
 from .discovery import discover
@@ -154,9 +155,9 @@ async def _version_of(gateway: Gateway, call: Call) -> str | None:
     """
     try:
         body = await gateway.fetch(plain_request("/version"), call)
-    except DeniedError as error:
-        if "401" in error.message:
-            raise
+    except UnauthenticatedError:
+        raise
+    except DeniedError:
         return None
     return read.text(parse_object(body, "/version"), "gitVersion") or None
 

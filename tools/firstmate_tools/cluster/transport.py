@@ -6,6 +6,7 @@ bodies before they can be counted. Must never follow a redirect, send a cookie, 
 not read to the end.
 """
 
+import contextlib
 import time
 import zlib
 from collections.abc import Callable
@@ -215,11 +216,32 @@ def _load(context: Any, certificate: tuple[str, str]) -> None:
 
 
 def _proxy_of_environment(server: str) -> str | None:
-    """HTTPS_PROXY and NO_PROXY, as kubectl honours them."""
+    """HTTPS_PROXY and NO_PROXY as kubectl honours them: never for loopback, and NO_PROXY may hold networks.
+
+    Source: https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
+    """
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(server)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    host, proxies = parts.hostname or "", getproxies()
+    if host == "localhost" or _is_within(host, ["127.0.0.0/8", "::1/128", *proxies.get("no", "").split(",")]):
+        return None
+    return None if proxy_bypass(host) else proxies.get(parts.scheme)
+
+
+def _is_within(host: str, networks: list[str]) -> bool:
+    """Whether a host is an address in one of these; what is no address or no network matches nothing."""
+    from ipaddress import ip_address, ip_network
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    for network in networks:
+        with contextlib.suppress(ValueError):
+            if address in ip_network(network.strip(), strict=False):
+                return True
+    return False
 
 
 def _public(address: str) -> str:
