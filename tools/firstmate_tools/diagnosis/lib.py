@@ -94,3 +94,10 @@ def ask(tool: str, why: str, **arguments: object) -> NextStep:
 def count(number: int, noun: str) -> str:
     """`1 pod`, `3 pods`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """`a, b and 4 more`: the first of some names, sorted, each once."""
+    found = sorted(set(names))
+    more = len(found) - most
+    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,81 @@
+"""Which admission plugin refused an object, by the words of its refusal.
+
+The words are no stable API: they choose which objects are looked at, and never decide alone where those can be read.
+Wording of Kubernetes v1.24 to v1.36: resourcequota (admission/plugin/resourcequota/controller.go), limitranger,
+serviceaccount, pod-security-admission (admission/admission.go), webhook (plugin/webhook/errors/statuserror.go).
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from firstmate_tools.podresources import Amounts
+from firstmate_tools.quantity import milli
+
+
+class Gate(Enum):
+    """Who refused."""
+
+    QUOTA = "quota-exceeded"
+    QUOTA_NEEDS_REQUESTS = "quota-requires-requests"
+    LIMIT_RANGE = "limitrange-violation"
+    SERVICE_ACCOUNT = "service-account-missing"
+    POD_SECURITY = "pod-security-violation"
+    WEBHOOK = "webhook-unavailable"
+    OTHER = "something else"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a refusal says.
+
+    Attributes:
+        name: of the quota, the service account, the security level or the webhook.
+        detail: the rest: `requested` amounts, the version of the level, the reason why the webhook gave no answer.
+    """
+
+    gate: Gate
+    name: str = ""
+    detail: str = ""
+
+
+_ANSWERED = re.compile(r'admission webhook "[^"]*" denied the request|ValidatingAdmissionPolicy \'')
+_BOUND = r"(?:minimum|maximum) \S+ usage|\S+ max limit to request ratio"
+_PATTERNS: tuple[tuple[Gate, re.Pattern[str]], ...] = (
+    (Gate.WEBHOOK, re.compile(r'failed calling webhook "(?P<name>[^"]+)":\s*(?P<detail>.*)', re.DOTALL)),
+    (Gate.QUOTA, re.compile(r"exceeded quota: (?P<name>[^\s,]+), requested: (?P<detail>.*?), used: ")),
+    (Gate.QUOTA_NEEDS_REQUESTS, re.compile(r"failed quota: (?P<name>[^\s:]+): must specify (?P<detail>.*)")),
+    (Gate.LIMIT_RANGE, re.compile(rf"(?P<name>{_BOUND}) per (?P<detail>(?:Container|Pod) is .*)")),
+    (Gate.SERVICE_ACCOUNT, re.compile(r"error looking up service account (?P<detail>[^/\s]+)/(?P<name>[^:\s]+): ")),
+    (Gate.POD_SECURITY, re.compile(r'violates PodSecurity "(?P<name>[a-z]+):(?P<detail>[^"]+)"')),
+)
+
+
+def read(message: str) -> Told:
+    """Who refused, by the message of an event or a condition; OTHER where it is none of those known here."""
+    if _ANSWERED.search(message):
+        return Told(Gate.OTHER)
+    for gate, pattern in _PATTERNS:
+        match = pattern.search(message)
+        if match is not None:
+            return Told(gate, match["name"], match["detail"])
+    return Told(Gate.OTHER)
+
+
+def requested(told: Told) -> Amounts:
+    """The amounts that a quota's refusal says were asked for (`requested: cpu=1,pods=1`)."""
+    pairs = (pair.partition("=") for pair in told.detail.split(","))
+    parsed = ((name.strip(), milli(value.strip())) for name, _, value in pairs)
+    return {name: value for name, value in parsed if value is not None}
+
+
+_REFUSED = ("connection refused", "no route to host", "no such host", "host is unreachable", "network is unreachable")
+
+
+def answers_nobody(told: Told) -> bool:
+    """Whether a webhook's refusal says that nobody listens there, rather than that the answer was bad."""
+    return any(words in told.detail for words in _REFUSED)
+
+
+def times_out(told: Told) -> bool:
+    return any(words in told.detail for words in ("context deadline exceeded", "i/o timeout", "Client.Timeout"))

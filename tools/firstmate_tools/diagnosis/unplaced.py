@@ -1,0 +1,127 @@
+"""The pods that the scheduler placed nowhere, each kind of them judged once more. Pure; called by the scheduling rules.
+
+Pods of one workload that ask for the same are one entry, so that a thousand pending replicas cost as much as one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.diagnosis.facts import Facts
+from firstmate_tools.diagnosis.lib import earliest
+from firstmate_tools.fields import Obj
+from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.scheduling import capacity
+from firstmate_tools.scheduling.fit import Verdict, Why, judge
+from firstmate_tools.scheduling.message import Said, said
+
+DEFAULT_SCHEDULER = "default-scheduler"
+YOUNG = timedelta(seconds=2)
+"""A pod this young may have been refused for what is still on its way, such as a node's first heartbeat."""
+MOST_SHAPES = 50
+"""Different kinds of pods of one workload that are judged (a DaemonSet's pods each ask for their own node)."""
+WITHOUT_LOAD = frozenset({Why.SELECTOR, Why.AFFINITY, Why.TAINT, Why.LARGER, Why.NOT_ADVERTISED})
+"""Verdicts that pods of other namespaces cannot change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Pods of one workload that ask for the same and have no node.
+
+    Attributes:
+        pod: one of them; `pods` are the addresses of all.
+        verdict: why no node takes it.
+        whole: whether the pods of all namespaces were counted.
+        since: when the scheduler first gave up on one of them.
+        said: what the scheduler wrote about `pod`.
+    """
+
+    workload: Ref
+    pod: Obj
+    pods: tuple[Ref, ...]
+    verdict: Verdict
+    whole: bool
+    since: datetime | None
+    said: Said
+
+    @property
+    def ref(self) -> Ref:
+        return self.pods[0]
+
+
+def waits_for_a_node(pod: Obj, now: datetime) -> bool:
+    """Whether the default scheduler has tried a pod and found no node for it."""
+    scheduler = fields.text(pod, "spec", "schedulerName") or DEFAULT_SCHEDULER
+    if not podstate.unschedulable(pod) or fields.text(pod, "spec", "nodeName") or scheduler != DEFAULT_SCHEDULER:
+        return False
+    if podstate.finished(pod) or podstate.terminating(pod):
+        return False
+    created = fields.time_at(pod, "metadata", "creationTimestamp")
+    return created is None or now - created >= YOUNG
+
+
+def unplaced(facts: Facts) -> list[Unplaced]:
+    """The pods in scope that have no node, by workload; none where the nodes are not known."""
+    groups = _groups(facts)
+    if not groups or not facts.knows(kinds.NODE):
+        return []
+    nodes, pods = facts.everywhere(kinds.NODE), facts.everywhere(kinds.POD)
+    load = capacity.loads(pods, facts.now)
+    by_namespace: dict[str, list[Obj]] = defaultdict(list)
+    for pod in pods:
+        by_namespace[fields.namespace_of(pod)].append(pod)
+    return [
+        _entry(workload, group, facts, judge(group[0], nodes, load, by_namespace[fields.namespace_of(group[0])]))
+        for (workload, _), group in groups.items()
+    ]
+
+
+def unread(facts: Facts) -> list[Unplaced]:
+    """The pods in scope that have no node, where nodes may not be read; the verdict is empty."""
+    if facts.knows(kinds.NODE):
+        return []
+    nothing = Verdict(Why.FITS, {}, (), 0, (), ())
+    return [_entry(workload, group, facts, nothing) for (workload, _), group in _groups(facts).items()]
+
+
+def _groups(facts: Facts) -> Mapping[tuple[Ref, str], list[Obj]]:
+    groups: dict[tuple[Ref, str], list[Obj]] = defaultdict(list)
+    shapes: dict[Ref, set[str]] = defaultdict(set)
+    for pod in facts.all(kinds.POD):
+        if not waits_for_a_node(pod, facts.now):
+            continue
+        workload, shape = facts.workload(ref_of(pod, kinds.POD)), _shape(pod)
+        if shape in shapes[workload] or len(shapes[workload]) < MOST_SHAPES:
+            shapes[workload].add(shape)
+            groups[workload, shape].append(pod)
+    return {key: groups[key] for key in sorted(groups)}
+
+
+def _shape(pod: Obj) -> str:
+    """What the verdict on a pod depends on, as text."""
+    spec = fields.mapping(pod, "spec")
+    wishes = [spec.get(key) for key in ("nodeSelector", "affinity", "tolerations", "overhead", "resources")]
+    spread = spec.get("topologySpreadConstraints")
+    sizes = [(c.get("resources"), c.get("restartPolicy")) for c in _containers(spec)]
+    return repr((wishes, spread, sizes, fields.labels_of(pod) if spread else None))
+
+
+def _containers(spec: Obj) -> Iterable[Obj]:
+    yield from fields.items(spec, "initContainers")
+    yield {}
+    yield from fields.items(spec, "containers")
+
+
+def _entry(workload: Ref, group: list[Obj], facts: Facts, verdict: Verdict) -> Unplaced:
+    scheduled = [fields.condition(pod, "PodScheduled") for pod in group]
+    return Unplaced(
+        workload=workload,
+        pod=group[0],
+        pods=tuple(ref_of(pod, kinds.POD) for pod in group),
+        verdict=verdict,
+        whole=facts.knows(kinds.POD),
+        since=earliest(fields.time_at(c, "lastTransitionTime") for c in scheduled),
+        said=said(fields.text(scheduled[0], "message")),
+    )
