@@ -1,0 +1,63 @@
+"""The command line: one module per command, each imported only when its name stands among the arguments.
+
+`main` is the program's entry. It is where the process ends: errors become a sentence on stderr and an exit code, never
+a traceback. Exit codes: 0 answered, 2 usage or configuration, 3 unreachable or no answer, 130 interrupted; `diagnose`
+adds 1 for problems found, and says 3 for inconclusive. Nothing here may import the MCP SDK, except to serve or to
+demonstrate it.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+COMMANDS = ("demo", "diagnose", "serve", "tools", "runbooks", "snapshot", "doctor", "config")
+"""In the order of `firstmate --help`. Each is a module of this package with `register(app)`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits.
+
+    Args:
+        arguments: of the command line, the process's own when left out.
+    """
+    from firstmate.cli.failure import code_of, tell
+    from firstmate_tools.errors import FirstmateError
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _app(given)(args=given, prog_name="firstmate")
+    except FirstmateError as error:
+        tell(error)
+        sys.exit(code_of(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        sys.exit(141)
+    except Exception as error:  # noqa: BLE001 - where the process ends: a person gets a sentence, not a traceback
+        from firstmate.calls import masked
+
+        tell(masked(error, "firstmate"))
+        sys.exit(3)
+
+
+def _app(given: Sequence[str]) -> "typer.Typer":
+    """The commands that the arguments may mean: those whose name stands among them, or all."""
+    from importlib import import_module
+
+    from firstmate.cli.options import root
+
+    app = root()
+    for name in [name for name in COMMANDS if name in given] or COMMANDS:
+        import_module(f"firstmate.cli.{name}").register(app)
+    return app
+
+
+def _let_go_of_stdout() -> None:
+    """Whoever read our output has gone: writing what is left must not fail once more at exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,44 @@
+"""An answer as plain JSON: what MCP sends, after its egress filter, and what the command line prints.
+
+Nulls are dropped. Free text keeps its type (`Untrusted`), so that the egress filter can tell it apart. Must never
+shorten anything: token budgets are the MCP side's business.
+"""
+
+from typing import Any, cast
+
+import orjson
+from pydantic_core import to_jsonable_python
+
+from firstmate_tools.results import Answer
+from firstmate_tools.text import Untrusted
+
+Tree = dict[str, Any]
+"""A JSON object. Strings may be `Untrusted`."""
+
+
+def tree_of(answer: Answer) -> Tree:
+    """The JSON object of an answer."""
+    return cast("Tree", _plain(answer.model_dump(mode="python", exclude_none=True)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return value if value.isascii() or isinstance(value, Untrusted) else value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, dict):
+        every = cast("dict[object, object]", value).items()
+        return {str(key): _plain(one) for key, one in every if one is not None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(one) for one in cast("list[object]", value)]
+    return to_jsonable_python(value)
+
+
+def compact(tree: object) -> str:
+    """JSON without blanks."""
+    return orjson.dumps(tree, default=str).decode()
+
+
+def pretty(tree: object) -> str:
+    """JSON for files and people."""
+    return orjson.dumps(tree, default=str, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,39 @@
+"""Calls a tool for a command: the same call as over MCP, the whole answer, a sign of life while it takes long."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from firstmate.answers import Tree, tree_of
+from firstmate.calls import Calls
+from firstmate.catalogue import all_tools
+from firstmate.cli.options import Flags
+from firstmate.clusters import ConfiguredClusters
+
+
+def ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree:
+    """A tool's answer as a JSON object.
+
+    Raises:
+        FirstmateError: it gave none.
+    """
+    return asyncio.run(_ask(flags, tool, arguments))
+
+
+async def _ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree:
+    clusters = ConfiguredClusters(flags.settings())
+    try:
+        with waiting(f"{tool} …"):
+            return tree_of(await Calls(clusters, all_tools()).call(tool, arguments))
+    finally:
+        await clusters.close()
+
+
+def waiting(words: str) -> AbstractContextManager[object]:
+    """A spinner on stderr where a person looks at it."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(words)

@@ -1,0 +1,132 @@
+"""`firstmate doctor`: can I reach the cluster, who am I, what may I read, what will be `not_checked`, what mends it.
+
+Asks access reviews, which store nothing. Exits 0 when the cluster answered, whatever it allows.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from firstmate.answers import Tree
+from firstmate.cli.options import Config, Context, Flags, Kubeconfig, Namespace, Output, Snapshot, given
+
+ROLE = "firstmate-read"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor", help="Can I reach the cluster, what may I read, and what would mend it?")(doctor)
+
+
+def doctor(
+    ctx: typer.Context,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    snapshot: Snapshot = None,
+    namespace: Namespace = None,
+    format: Output = None,
+    config: Config = None,
+) -> None:
+    flags = given(
+        ctx,
+        context=context,
+        kubeconfig=kubeconfig,
+        snapshot=snapshot,
+        namespace=namespace,
+        format=format,
+        config=config,
+    )
+    found = asyncio.run(_examine(flags))
+    if flags.format == "json":
+        from firstmate.answers import pretty
+
+        typer.echo(pretty(found))
+    else:
+        _show(found, markdown=flags.format == "markdown")
+
+
+async def _examine(flags: Flags) -> Tree:
+    from firstmate.catalogue import all_tools
+    from firstmate.cli.asking import waiting
+    from firstmate.clusters import ConfiguredClusters
+    from firstmate_tools.catalogue import declared_reads
+    from firstmate_tools.reads import Grant, Read
+
+    settings = flags.settings()
+    clusters = ConfiguredClusters(settings)
+    reads = [read for read in declared_reads(all_tools()) if isinstance(read, Read)]
+    try:
+        source, started = clusters.source(), time.monotonic()
+        with waiting(f"asking {source.name} …"):
+            async with source.open(Grant.of(reads)) as cluster:
+                answered_ms = int((time.monotonic() - started) * 1000)
+                access = await cluster.access(reads, flags.namespace)
+                identity = cluster.identity.model_dump(mode="json", exclude_none=True)
+        user = clusters.user(source.name)
+    finally:
+        await clusters.close()
+    denied = [one.read for one in access if one.allowed is False]
+    unknown = [one.read for one in access if one.allowed is None]
+    report: dict[str, Any] = {
+        "configuration": str(settings.config) if settings.config else None,
+        "cluster": identity,
+        "answered_ms": answered_ms,
+        "user": user or None,
+        "namespace": flags.namespace,
+        "may_read": sorted(one.read.resource for one in access if one.allowed),
+        "may_not_read": _consequences(denied),
+        "could_not_find_out": sorted({read.resource for read in unknown}),
+        "mend": _role(denied) if denied and "snapshot" not in identity else None,
+    }
+    return {name: value for name, value in report.items() if value is not None}
+
+
+def _consequences(denied: Sequence[Any]) -> list[dict[str, Any]]:
+    """For each read that is denied: the tools and the causes of `diagnose` that go without it."""
+    from firstmate.catalogue import all_tools
+    from firstmate_tools.diagnosis.rule import all_rules
+    from firstmate_tools.reads import Read
+
+    def needs(declared: Any, read: Read) -> bool:
+        return any(isinstance(one, Read) and one.resource == read.resource for one in declared)
+
+    return [
+        {
+            "read": f"{', '.join(read.verbs)} {read.resource}",
+            "tools": [spec.name for spec in all_tools() if needs(spec.reads(), read)],
+            "causes_not_checked": sorted({c for rule in all_rules() if needs(rule.reads(), read) for c in rule.causes}),
+        }
+        for read in denied
+    ]
+
+
+def _role(denied: Sequence[Any]) -> str:
+    from firstmate.rbac import cluster_role, rules
+
+    return cluster_role(ROLE, rules(denied))
+
+
+def _show(found: Tree, *, markdown: bool) -> None:
+    cluster = found["cluster"]
+    where = cluster.get("server") or cluster.get("snapshot") or ""
+    version = f", Kubernetes {cluster['version']}" if cluster.get("version") else ""
+    typer.echo(f"✓ {cluster['name']} answers ({where}{version}, {found['answered_ms']} ms)")
+    typer.echo(f"  configuration: {found.get('configuration', 'kubeconfig alone')}")
+    if "user" in found:
+        typer.echo(f"  as the kubeconfig user {found['user']}")
+    place = f"in namespace {found['namespace']}" if "namespace" in found else "in all namespaces"
+    total = len(found["may_read"]) + len(found["may_not_read"]) + len(found["could_not_find_out"])
+    sign = "✓" if len(found["may_read"]) == total else "✗"
+    typer.echo(f"{sign} may read {len(found['may_read'])} of {total} kinds {place}")
+    for one in found["may_not_read"]:
+        typer.echo(f"  ✗ {one['read']}")
+        typer.echo(f"    tools: {', '.join(one['tools'])}")
+        if causes := one["causes_not_checked"]:
+            typer.echo(f"    not_checked: {', '.join(causes)}")
+    if unknown := found["could_not_find_out"]:
+        typer.echo(f"? could not find out: {', '.join(unknown)}")
+    if "mend" in found:
+        typer.echo("\nWhat would mend it, to be bound to this user by somebody who may:\n")
+        typer.echo(f"```yaml\n{found['mend']}```" if markdown else found["mend"], nl=markdown)

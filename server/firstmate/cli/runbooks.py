@@ -1,0 +1,69 @@
+"""`firstmate runbooks list|show`: the runbooks that this installation brings."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from firstmate.cli.options import Format, Output, given
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="List and read runbooks.", no_args_is_help=True)
+    group.command("list", help="All runbooks, with the causes that they are for.")(list_)
+    group.command("show", help="One runbook, by its slug or by a cause.")(show)
+    app.add_typer(group, name="runbooks")
+
+
+def list_(ctx: typer.Context, format: Output = None) -> None:
+    from firstmate.runbooks.library import library
+
+    rows = [{"slug": one.slug, "title": one.title, "causes": list(one.causes)} for one in library().every()]
+    _print_list(rows, given(ctx, format=format).format)
+
+
+def _print_list(rows: Sequence[dict[str, Any]], format: Format | None) -> None:
+    if format == "json":
+        from firstmate.answers import pretty
+
+        typer.echo(pretty(rows))
+        return
+    if format == "markdown":
+        for row in rows:
+            typer.echo(f"- `{row['slug']}`: {row['title']} ({', '.join(row['causes'])})")
+        return
+    from rich.table import Table
+
+    from firstmate.cli.show_diagnosis import console
+
+    table = Table("slug", "title", "causes", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(row["slug"], row["title"], "\n".join(row["causes"]))
+    console().print(table)
+
+
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Slug, or cause.")],
+    format: Output = None,
+) -> None:
+    import sys
+
+    from firstmate.runbooks.library import library
+
+    chosen = given(ctx, format=format).format
+    found = library().find(name)
+    if chosen == "json":
+        from firstmate.answers import pretty
+
+        block = found.block.model_dump(mode="json", exclude_none=True)
+        front = {"slug": found.slug, "title": found.title, "description": found.front.description}
+        typer.echo(pretty({**front, **block, "text": found.text}))
+    elif chosen == "markdown" or not sys.stdout.isatty():
+        typer.echo(found.text, nl=False)
+    else:
+        from rich.markdown import Markdown
+
+        from firstmate.cli.show_diagnosis import console
+
+        console().print(Markdown(found.text))

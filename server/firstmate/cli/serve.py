@@ -1,0 +1,88 @@
+"""`firstmate serve`: the MCP server, over stdio for an IDE or over HTTP for bots.
+
+The only command that imports the MCP SDK, besides `demo`. With stdio, stdout belongs to the protocol.
+"""
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from firstmate.cli.options import Config, Context, Kubeconfig, Snapshot, given
+from firstmate.settings import Settings
+
+if TYPE_CHECKING:
+    from firstmate.mcp.server import FirstmateServer
+
+Transport = Annotated[Literal["stdio", "http"], typer.Option("--transport", help="stdio, or streamable HTTP.")]
+Host = Annotated[str | None, typer.Option("--host", help="HTTP: address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[
+    int | None,
+    typer.Option("--port", min=0, max=65535, help="HTTP: port; 0 takes a free one.", show_default="8765"),
+]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-host", metavar="NAME", help="HTTP: a Host name to accept beside loopback's. Repeatable."),
+]
+Unauthenticated = Annotated[
+    bool, typer.Option("--allow-unauthenticated", help="HTTP: listen beyond loopback although nobody is authenticated.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve", help="Serve MCP: over stdio for an IDE, or over HTTP.")(serve)
+
+
+def serve(
+    ctx: typer.Context,
+    transport: Transport = "stdio",
+    host: Host = None,
+    port: Port = None,
+    allowed_host: AllowedHost = None,
+    allow_unauthenticated: Unauthenticated = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    snapshot: Snapshot = None,
+    config: Config = None,
+) -> None:
+    flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, config=config)
+    if transport == "stdio" and (host is not None or port is not None or allowed_host or allow_unauthenticated):
+        raise typer.BadParameter("--host, --port and the like need --transport http.")
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings = flags.settings()
+    server = _built(settings)
+    if transport == "stdio":
+        from firstmate.mcp import stdio
+
+        stdio.serve(server)
+    else:
+        from firstmate.mcp import http
+
+        where = http.Listening(
+            host if host is not None else settings.http.host,
+            port if port is not None else settings.http.port,
+            (*settings.http.allowed_hosts, *(allowed_host or ())),
+            allow_unauthenticated,
+        )
+        http.serve(server, where, _say)
+
+
+def _built(settings: Settings) -> "FirstmateServer":
+    from firstmate.mcp import quickstart
+
+    quickstart.load()
+    from firstmate.calls import Calls
+    from firstmate.catalogue import all_tools
+    from firstmate.clusters import ConfiguredClusters
+    from firstmate.mcp.server import build
+
+    return build(Calls(ConfiguredClusters(settings), all_tools()))
+
+
+def _say(url: str, port: int) -> None:
+    """For people on stderr; for programs one line of JSON on stdout, which HTTP leaves free."""
+    sys.stderr.write(f"firstmate listens on {url}\n")
+    sys.stdout.write(json.dumps({"url": url, "port": port}) + "\n")
+    sys.stdout.flush()
