@@ -26,6 +26,7 @@ SETTLE_S = 3.0
 _STAGES_LOAD_S = 1.0
 _PATIENCE_S = 10.0
 _ROUNDS = 3
+_NUDGE = "sim.firstmate.dev/nudge"
 
 
 def begin(lab: Lab) -> Ledger:
@@ -43,7 +44,8 @@ def set_up(lab: Lab, scenario: Scenario, ledger: Ledger) -> None:
     for name in scenario.stages:
         work.apply_file(name)
     if scenario.stages:
-        time.sleep(_STAGES_LOAD_S)  # kwok picks a stage for a pod from those that it knows at that moment
+        time.sleep(_STAGES_LOAD_S)  # kwok picks a stage for an object from those that it knows at that moment
+        _nudge_nodes(lab.client)
     given = [document for name in scenario.logs for document in logs.read(scenario.file(name), scenario.folder)]
     if given:
         # Of several that match, kwok takes any: the lab's own must be out of the way.
@@ -75,6 +77,13 @@ def _settle(lab: Lab, scenario: Scenario, given: list[Object]) -> None:
             return
     for wait in scenario.wait:  # it swings; this is one of the moments that it was written for, or it is none
         waits.until(lab.client, wait, scenario.home)
+
+
+def _nudge_nodes(client: LabClient) -> None:
+    """Lets kwok choose again for the nodes that are there already; leaves no trace on them."""
+    for mark in ("now", None):
+        for node in client.list("Node"):
+            client.patch("Node", node["metadata"]["name"], {"metadata": {"annotations": {_NUDGE: mark}}})
 
 
 class _Setup:
