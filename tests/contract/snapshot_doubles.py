@@ -26,7 +26,9 @@ def obj(name: str, namespace: str = "", **more: Any) -> Obj:
     return {"metadata": metadata, **more}
 
 
-def pod(name: str, namespace: str = "shop", *, restarts: int = 0, waiting: str = "", ready: bool = True, **more: Any) -> Obj:
+def pod(
+    name: str, namespace: str = "shop", *, restarts: int = 0, waiting: str = "", ready: bool = True, **more: Any
+) -> Obj:
     """A pod with one container, `app`."""
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {"startedAt": "2026-03-01T11:00:00Z"}}
     status: Obj = {"name": "app", "ready": ready and not waiting, "restartCount": restarts, "state": state}

@@ -341,7 +341,9 @@ def test_whatever_is_changed_in_an_archive_there_is_no_other_error(tmp_path: Pat
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     headers=st.dictionaries(
-        st.sampled_from(["size", "path", "linkpath", "mtime", "GNU.sparse.map", "GNU.sparse.size", "hdrcharset", "uid"]),
+        st.sampled_from(
+            ["size", "path", "linkpath", "mtime", "GNU.sparse.map", "GNU.sparse.size", "hdrcharset", "uid"]
+        ),
         st.one_of(st.text(max_size=12), st.integers(-9, 10**12).map(str), st.just("nan")),
         max_size=3,
     )

@@ -8,6 +8,7 @@ never change the object that it is given (a snapshot's objects are shared).
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, cast
 
 from firstmate_tools.errors import FailedReadError
@@ -41,6 +42,7 @@ _FREE = frozenset(
 _MATCHED = frozenset({"apiVersion", "kind", "name", "namespace", "image", "imageID", "containerID", "uid", "labels"})
 """Fields of custom resources that are left alone; all others are redacted, because nobody knows their schema."""
 _PLAINLY_SECRET = re.compile(r"(?i)(?:password|passwd|api_?key|secret_?key|private_?key|client_?secret|access_?token)")
+_FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
 _ONE_WORD = re.compile(r"[^\s,;&\"'}]+")
 _BLOCK_START = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _BLOCK_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
@@ -49,17 +51,17 @@ _BUILT_IN = {(kind.group, kind.plural) for kind in KNOWN if kind is not CONTROLL
 
 
 def masked_text(value: str) -> str:
-    """A text without secrets; also without those that colours or invisible characters hide from a plain search."""
+    """A text without secrets, as a result would show it; the text itself where there are none.
+
+    Secrets are sought behind colours and invisible characters, too: a text with one loses those.
+    """
     return _masked(value) if len(value) <= 512 else _mask(value)
 
 
 def _mask(value: str) -> str:
-    found = redact(value)
-    if found == value and not (value.isascii() and value.isprintable()):
-        cleaned = clean(value)
-        if cleaned != value and (hidden := redact(cleaned)) != cleaned:
-            return hidden
-    return found
+    cleaned = clean(value)
+    found = redact(cleaned)
+    return value if found == cleaned else found
 
 
 _masked = lru_cache(maxsize=50_000)(_mask)
@@ -93,10 +95,7 @@ def masked(obj: Obj, kind: Kind) -> Obj:
     if (kind.group, kind.plural) == (CONFIG_MAP.group, CONFIG_MAP.plural):
         return _config_map(obj)
     custom = (kind.group, kind.plural) not in _BUILT_IN
-    return {
-        key: _metadata(value) if key == "metadata" else _value(key, value, 1, free=custom, custom=custom)
-        for key, value in obj.items()
-    }
+    return _mapping(obj, 0, free=custom, custom=custom)
 
 
 def _config_map(obj: Obj) -> Obj:
@@ -138,7 +137,17 @@ def _value(key: str, value: Any, depth: int, *, free: bool, custom: bool) -> Any
     if isinstance(value, dict):
         return _mapping(cast("Obj", value), depth, free=free, custom=custom)
     entries = cast("list[Any]", value)
-    return [_value(key, entry, depth + 1, free=free, custom=custom) for entry in entries]
+    made = [_value(key, entry, depth + 1, free=free, custom=custom) for entry in entries]
+    return _arguments(made) if key in ("args", "command") else made
+
+
+def _arguments(words: list[Any]) -> list[Any]:
+    """A command line without the words that follow a flag with a secret's name."""
+    made = list(words)
+    for at, (flag, word) in enumerate(pairwise(words), start=1):
+        if isinstance(flag, str) and isinstance(word, str) and _FLAG.fullmatch(flag) and not word.startswith("-"):
+            made[at] = masked_named(flag.lstrip("-"), word)
+    return made
 
 
 def _mapping(here: Obj, depth: int, *, free: bool, custom: bool) -> Obj:
@@ -156,24 +165,25 @@ def _mapping(here: Obj, depth: int, *, free: bool, custom: bool) -> Obj:
     return made
 
 
-def masked_log(text: str, *, stamped: bool) -> str:
-    """A log without secrets.
+def masked_log(text: str, *, stamped: bool) -> tuple[str, bool]:
+    """A log without secrets, and whether its lines still begin with their times.
 
     Args:
-        stamped: its lines begin with their times, which stay, and are kept out of the search: they would stand between
-            a name and its value.
+        stamped: they do so now. Times are kept out of the search, because they would stand between a name and its
+            value; where a secret goes over several lines, nobody can tell which times to keep, and they are dropped.
     """
     split = split_stamps(text) if stamped else None
     if split is None:
-        return masked_text(text)
+        return masked_text(text), False
     stamps, lines = split
-    if any(_BLOCK_START.search(line) for line in lines):
-        stamps, lines = _without_blocks(stamps, lines)
-    made = masked_text("\n".join(lines)).split("\n")
-    if len(made) != len(lines):
-        made = [masked_text(line) for line in lines]
     ending = "\n" if text.endswith("\n") else ""
-    return "\n".join(f"{stamp} {line}" for stamp, line in zip(stamps, made, strict=True)) + ending
+    if masked_text("\n".join(lines)) == "\n".join(lines):
+        return text, True
+    stamps, lines = _without_blocks(stamps, [clean(line) for line in lines])
+    made = masked_text("\n".join(lines))
+    if made.count("\n") != len(lines) - 1:
+        return made + ending, False
+    return "\n".join(f"{stamp} {line}" for stamp, line in zip(stamps, made.split("\n"), strict=True)) + ending, True
 
 
 def _without_blocks(stamps: list[str], lines: list[str]) -> tuple[list[str], list[str]]:

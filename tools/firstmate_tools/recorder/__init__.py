@@ -86,6 +86,7 @@ async def record(
 
     Raises:
         UsageError: the destination cannot be written to, or a namespace cannot exist.
+        ConfigurationError: it could not be written.
         ReadError: nothing at all could be read; nothing is written then.
     """
     check_destination(destination, force=force)

@@ -66,8 +66,9 @@ class LogReader:
         except ReadError as error:
             self.entries.append(entry.model_copy(update={"outcome": error.why, "reason": reason_of(error)}))
             return
+        kept, stamped = masked_log(text, stamped=stamped)
         name = log_file(request.namespace, request.pod, request.container, previous=request.previous)
-        self._writer.add(name, masked_log(text, stamped=stamped).encode("utf-8", "replace"))
+        self._writer.add(name, kept.encode("utf-8", "replace"))
         lines = text.count("\n") + bool(text and not text.endswith("\n"))
         cut = request.tail_lines is not None and lines >= request.tail_lines
         self.entries.append(entry.model_copy(update={"stamped": stamped, "lines": lines, "cut": cut}))

@@ -19,7 +19,10 @@ _KEYS = (
     b"|firstTimestamp|lastTimestamp|last(?:Observed|Transition|Heartbeat|Probe|Update|Schedule)Time"
 )
 # Inside a JSON string a quote has a backslash before it, so that a text that quotes a time is no match.
-_TIME = re.compile(rb'(?:"(?:' + _KEYS + rb')"|^[ -]*(?:' + _KEYS + rb')):\s*"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)', re.M)
+_JSON_KEY, _YAML_KEY = rb'"(?:' + _KEYS + rb')"', rb"^[ -]*(?:" + _KEYS + rb")"
+_TIME = re.compile(
+    rb"(?:" + _JSON_KEY + rb"|" + _YAML_KEY + rb"""):\s*["']?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)""", re.MULTILINE
+)
 _YEAR_2015 = 1_420_070_400.0
 _SKEW = timedelta(days=1)
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from firstmate_tools.cluster.files import Limits, MemoryFiles
-from firstmate_tools.errors import UsageError
+from firstmate_tools.errors import ConfigurationError, UsageError
 
 from .manifest import NAME
 
@@ -70,12 +70,18 @@ class SnapshotWriter:
 
         Raises:
             UsageError: as `check_destination`.
+            ConfigurationError: the disk is full, or the folder may not be written to.
         """
         check_destination(destination, force=force)
         moment = int(recorded_at.timestamp())
-        if destination.name.endswith(_ARCHIVES):
-            return self._archive(destination, manifest, moment, force=force)
-        return self._folder(destination, manifest, moment)
+        try:
+            if destination.name.endswith(_ARCHIVES):
+                return self._archive(destination, manifest, moment, force=force)
+            return self._folder(destination, manifest, moment)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The snapshot {destination.name!r} could not be written: {error.strerror}.", "Nothing was left behind."
+            ) from error
 
     def _all(self, manifest: bytes) -> list[tuple[str, bytes | None]]:
         return [(NAME, manifest), *((name, None) for name in self._files.names())]
