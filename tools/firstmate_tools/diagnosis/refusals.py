@@ -108,7 +108,7 @@ def _resolved(facts: Facts) -> list[Resolved]:
         wanted, existing = counts(facts, obj, kind)
         if existing >= wanted and not podstate.terminating(obj):
             ref = ref_of(obj, kind)
-            gates = {told.gate: told for told in (read(words.message) for words in _words(facts, obj, ref))}
+            gates = {told.gate: told for told in (read(words.message) for words in _words(facts, obj, kind, ref))}
             found += [Resolved(ref, wanted, told) for told in gates.values() if told.gate is not Gate.OTHER]
     return found
 
@@ -117,14 +117,16 @@ def _spoken_of(facts: Facts) -> Iterator[tuple[Obj, Kind]]:
     """Controllers whose condition or events tell of a refusal, old ones included."""
     for kind in (*CREATORS, kinds.DEPLOYMENT, kinds.CRON_JOB):
         for obj in facts.all(kind):
-            if _failing(obj) or facts.events(ref_of(obj, kind), *REASONS):
+            if _failing(obj, kind) or facts.events(ref_of(obj, kind), *REASONS):
                 yield obj, kind
 
 
-def _failing(obj: Obj) -> bool:
-    """Whether a ReplicaSet or ReplicationController says itself that it cannot create pods."""
-    failure = fields.condition(obj, "ReplicaFailure")
-    return failure.get("status") == "True" and failure.get("reason") == "FailedCreate"
+def _failing(obj: Obj, kind: Kind) -> Obj:
+    """The condition by which an object says itself that it cannot create what it wants, {} where it does not."""
+    # A Deployment repeats its ReplicaSet's ReplicaFailure: its own trouble is only what it creates itself.
+    name, status = ("Progressing", "False") if kind == kinds.DEPLOYMENT else ("ReplicaFailure", "True")
+    found = fields.condition(obj, name)
+    return found if found.get("status") == status and found.get("reason") in REASONS else {}
 
 
 def _status(obj: Obj) -> Obj:
@@ -135,22 +137,16 @@ def counts(facts: Facts, obj: Obj, kind: Kind) -> tuple[int, int]:
     """How many objects a controller wants, and how many it has now."""
     ref = ref_of(obj, kind)
     if kind == kinds.DEPLOYMENT:
-        return _count_sets(obj)
+        # It wants one ReplicaSet of its newest template, and says itself whether it could create it.
+        return (1, 0) if _failing(obj, kind) else (1, 1)
     if kind == kinds.CRON_JOB:
-        return _count_jobs(facts, obj, ref)
+        return _count_jobs(facts, obj, kind, ref)
     return wanted_pods(obj, kind), _existing_pods(facts, obj, kind, ref)
 
 
-def _count_sets(obj: Obj) -> tuple[int, int]:
-    """A Deployment wants one ReplicaSet of its newest template: its own condition says whether it could create it."""
-    progressing = fields.condition(obj, "Progressing")
-    refused = progressing.get("reason") == "ReplicaSetCreateError" and progressing.get("status") == "False"
-    return (1, 0) if refused else (1, 1)
-
-
-def _count_jobs(facts: Facts, obj: Obj, ref: Ref) -> tuple[int, int]:
+def _count_jobs(facts: Facts, obj: Obj, kind: Kind, ref: Ref) -> tuple[int, int]:
     """A CronJob lacks a Job from a refusal until a later run was scheduled."""
-    spoken = _words(facts, obj, ref)
+    spoken = _words(facts, obj, kind, ref)
     scheduled = fields.time_at(obj, "status", "lastScheduleTime")
     later = scheduled is not None and all(words.last is None or words.last < scheduled for words in spoken)
     return (1, 1) if later or fields.flag(obj, "spec", "suspend") else (1, 0)
@@ -192,7 +188,7 @@ def _refusal(facts: Facts, obj: Obj, kind: Kind) -> Refusal | None:
     if existing >= wanted or podstate.terminating(obj):
         return None
     ref = ref_of(obj, kind)
-    spoken = _words(facts, obj, ref)
+    spoken = _words(facts, obj, kind, ref)
     newest = _newest(spoken)
     if not newest:
         return None
@@ -218,16 +214,16 @@ def _template(obj: Obj) -> Obj:
     return fields.mapping(obj, "spec", "jobTemplate", "spec", "template") or fields.mapping(obj, "spec", "template")
 
 
-def _words(facts: Facts, obj: Obj, ref: Ref) -> list[_Words]:
+def _words(facts: Facts, obj: Obj, kind: Kind, ref: Ref) -> list[_Words]:
     """What was said about a controller's refusals, newest first; its condition only where no event is left."""
     rows = [row for row in facts.events(ref, *REASONS) if _about(row, obj)]
     if rows:
         return [_Words(row.message, f"event {row.reason}", row.first, row.last) for row in rows]
-    for kind in ("ReplicaFailure", "Progressing"):
-        condition = fields.condition(obj, kind)
-        if condition.get("reason") in REASONS:
-            moment = fields.time_at(condition, "lastTransitionTime")
-            return [_Words(fields.text(condition, "message"), f"status.conditions[{kind}].message", moment, moment)]
+    condition = _failing(obj, kind)
+    if condition:
+        moment = fields.time_at(condition, "lastTransitionTime")
+        field = f"status.conditions[{fields.text(condition, 'type')}].message"
+        return [_Words(fields.text(condition, "message"), field, moment, moment)]
     return []
 
 
