@@ -17,8 +17,11 @@ Tree = dict[str, Any]
 
 
 def tree_of(answer: Answer) -> Tree:
-    """The JSON object of an answer."""
-    return cast("Tree", _plain(answer.model_dump(mode="python", exclude_none=True)))
+    """The JSON object of an answer: who answered first, what it rests on last."""
+    tree = cast("Tree", _plain(answer.model_dump(mode="python", exclude_none=True)))
+    first = {name: tree.pop(name) for name in ("cluster", "observed_at") if name in tree}
+    coverage = tree.pop("coverage")
+    return {**first, **tree, "coverage": coverage}
 
 
 def _plain(value: object) -> object:

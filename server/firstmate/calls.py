@@ -118,4 +118,7 @@ def masked(error: Exception, doing: str) -> InternalError:
     mark = secrets.token_hex(4)
     story = "".join(traceback.format_exception(error))
     _log.error("internal error %s in %s\n%s", mark, doing, redact(clean(story)))
-    return InternalError(f"Internal error {mark} in {doing}.", "The log on stderr has the details under this id.")
+    return InternalError(
+        f"Internal error {mark} in {doing}.",
+        "The log on stderr has the details under this id (on the command line with FIRSTMATE_DEBUG=1).",
+    )

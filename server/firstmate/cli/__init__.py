@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from firstmate.cli.failure import code_of, tell
     from firstmate_tools.errors import FirstmateError
 
+    _keep_quiet()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _app(given)(args=given, prog_name="firstmate")
@@ -42,6 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         tell(masked(error, "firstmate"))
         sys.exit(3)
+
+
+def _keep_quiet() -> None:
+    """Details of internal errors are for those who ask for them; `serve` logs them always."""
+    import logging
+    import os
+
+    log = logging.getLogger("firstmate")
+    if not os.environ.get("FIRSTMATE_DEBUG") and not log.handlers:
+        log.addHandler(logging.NullHandler())
 
 
 def _app(given: Sequence[str]) -> "typer.Typer":

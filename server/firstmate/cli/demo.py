@@ -45,7 +45,7 @@ async def _run(snapshot: str) -> None:
     from rich.rule import Rule
 
     from firstmate.cli.config import executable
-    from firstmate.cli.show_diagnosis import console, parts
+    from firstmate.cli.show_diagnosis import console, parts, show_all
 
     out = console()
     out.width = min(out.width, _MOST_WIDTH)
@@ -58,8 +58,7 @@ async def _run(snapshot: str) -> None:
         out.print(f"Connected, protocol {client.protocol_version}, {len(tools.tools)} tools. → diagnose", style="dim")
         found = await _call(client, "diagnose", {})
         out.print()
-        for part in parts(found, ["--snapshot", snapshot]):
-            out.print(part)
+        show_all(out, parts(found, ["--snapshot", snapshot]))
         await _runbook(out, client, found)
     _connect(out)
 

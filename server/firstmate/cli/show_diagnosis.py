@@ -5,7 +5,7 @@ JSON of the answer. Cluster text is printed as text, never as markup.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -39,9 +39,16 @@ def show(tree: Tree, which: Sequence[str]) -> None:
         tree: the answer.
         which: the flags that name the cluster, for the commands that it suggests.
     """
-    out = console()
-    for part in parts(tree, which):
-        out.print(part)
+    show_all(console(), parts(tree, which))
+
+
+def show_all(out: Console, every: Iterable[RenderableType]) -> None:
+    """Prints, without the blanks with which rich fills lines up."""
+    with out.capture() as captured:
+        for part in every:
+            out.print(part)
+    for line in captured.get().splitlines():
+        out.file.write(line.rstrip() + "\n")
 
 
 def parts(tree: Tree, which: Sequence[str]) -> Iterator[RenderableType]:
@@ -76,7 +83,7 @@ def root_cause(number: int, root: Mapping[str, Any], now: str, which: Sequence[s
 def _facts(root: Mapping[str, Any], which: Sequence[str]) -> Iterator[tuple[str, RenderableType]]:
     for index, proof in enumerate(root["evidence"]):
         address = Text.assemble((object_of(proof["object"]), "cyan"), " " + proof["field"])
-        yield ("evidence" if index == 0 else ""), Group(address, Text(f"  {proof['value']}"))
+        yield ("evidence" if index == 0 else ""), Group(address, Padding(Text(str(proof["value"])), (0, 0, 0, 2)))
     explains = root.get("explains", [])
     if explains:
         yield "explains", _chain([f"{one['cause']}  {object_of(one['object'])}" for one in explains])
@@ -84,8 +91,8 @@ def _facts(root: Mapping[str, Any], which: Sequence[str]) -> Iterator[tuple[str,
         yield "affects", Text(", ".join(object_of(one) for one in affects))
     yield "runbook", Text.assemble((root["runbook"], "green"), ("  " + command("get_runbook", root, ()), "dim"))
     for index, step in enumerate(root.get("next", [])):
-        why = Text.assemble(command(step["tool"], step["arguments"], which), (f"\n  {step['why']}", "dim"))
-        yield ("next" if index == 0 else ""), why
+        why = Padding(Text(step["why"], style="dim"), (0, 0, 0, 2))
+        yield ("next" if index == 0 else ""), Group(Text(command(step["tool"], step["arguments"], which)), why)
 
 
 def _chain(lines: Sequence[str]) -> Text:

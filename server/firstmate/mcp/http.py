@@ -5,7 +5,9 @@ refused (DNS rebinding). Callers are not authenticated yet: beyond loopback it i
 `/mcp` there are `/healthz` (the process lives) and `/readyz` (it has a cluster to answer from).
 """
 
+import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -127,8 +129,13 @@ def serve(server: FirstmateServer, where: Listening, say: Callable[[str, int], N
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
+    signal.signal(signal.SIGTERM, _leave)  # uvicorn raises the signal once more when it has shut down
     say(url_of(where, listener), listener.getsockname()[1])
     anyio.run(_serve, uvicorn.Server(config), listener, server)
+
+
+def _leave(number: int, frame: object) -> None:
+    sys.exit(0)
 
 
 async def _serve(running: uvicorn.Server, listener: socket.socket, server: FirstmateServer) -> None:
