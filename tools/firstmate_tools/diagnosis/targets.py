@@ -1,0 +1,153 @@
+"""Whether a Service's target ports lead to ports that its pods have. Pure.
+
+`containerPort` only informs: what a container declares contradicts a number, what it leaves out proves nothing. So a
+number is judged only where the pod's main container declares ports at all, and never where a probe passes there.
+"""
+
+from dataclasses import dataclass
+
+from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.diagnosis import backends, lib, probing
+from firstmate_tools.diagnosis.facts import Facts
+from firstmate_tools.fields import Obj
+from firstmate_tools.podstate import Container
+from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.selectors import matches_map
+
+HELPERS = frozenset(
+    {"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "cloud-sql-proxy", "daprd", "vault-agent"}
+)
+"""Injected containers that may stand first; none of them is what a Service is for."""
+
+Declared = dict[tuple[str, str], int]
+"""Port numbers by name (or number) and protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A Service with target ports that lead nowhere.
+
+    Attributes:
+        ports: those entries of `spec.ports`.
+        named: whether all of them are names.
+        everywhere: whether in all its pods, not only in some.
+        pod: one of those pods, or the workload where there is no pod yet; `prefix` is where its spec begins.
+        pods: how many pods were looked at.
+    """
+
+    service: Obj
+    ports: list[Obj]
+    named: bool
+    everywhere: bool
+    pod: Ref
+    prefix: str
+    declared: Declared
+    pods: int
+
+
+def astray(facts: Facts, service: Obj) -> Astray | None:
+    """The target ports of a Service that its pods do not have, None where all is well or nothing can be told."""
+    looked_at = _pods(facts, service)
+    wrong: list[tuple[Obj, int]] = []
+    first: tuple[Ref, str, Obj] | None = None
+    for port in fields.items(service, "spec", "ports"):
+        missing = [entry for entry in looked_at if _lacks(facts, entry, port)]
+        if missing:
+            wrong.append((port, len(missing)))
+            first = first or missing[0]
+    if first is None:
+        return None
+    ref, prefix, obj = first
+    return Astray(
+        service=service,
+        ports=[port for port, _ in wrong],
+        named=all(isinstance(target(port), str) for port, _ in wrong),
+        everywhere=all(count == len(looked_at) for _, count in wrong),
+        pod=ref,
+        prefix=prefix,
+        declared=_declared(obj),
+        pods=len(looked_at),
+    )
+
+
+def _pods(facts: Facts, service: Obj) -> list[tuple[Ref, str, Obj]]:
+    """What a Service sends to: ready pods, else any pods, else the templates of workloads that should have pods."""
+    pods = backends.pods_behind(facts, ref_of(service, kinds.SERVICE))
+    chosen = [pod for pod in pods if podstate.ready(pod)] or pods
+    if chosen:
+        return [(ref_of(pod, kinds.POD), "spec.", pod) for pod in chosen]
+    selector = fields.string_map(service, "spec", "selector")
+    every = backends.candidates(facts).get(fields.namespace_of(service), [])
+    return [
+        (b.ref, "spec.template.spec.", fields.mapping(b.obj, "spec", "template"))
+        for b in every
+        if b.ref.kind != "Pod" and b.wanted and matches_map(selector, b.labels)
+    ]
+
+
+def target(port: Obj) -> int | str:
+    """Where a port of a Service leads: a number, or a name."""
+    value = port.get("targetPort")
+    if isinstance(value, str) and value and not (value.isascii() and value.isdigit()):
+        return value
+    return fields.number({"v": int(value) if isinstance(value, str) and value else value}, "v") or fields.number(
+        port, "port"
+    )
+
+
+def _protocol(port: Obj) -> str:
+    return fields.text(port, "protocol") or "TCP"
+
+
+def _serving(pod: Obj) -> list[Container]:
+    return [c for c in podstate.containers(pod) if c.role in {"app", "sidecar"}]
+
+
+def _declared(pod: Obj) -> Declared:
+    ports: Declared = {}
+    for container in _serving(pod):
+        for port in fields.items(container.spec, "ports"):
+            number = fields.number(port, "containerPort")
+            if number:
+                ports[fields.text(port, "name") or str(number), _protocol(port)] = number
+    return ports
+
+
+def _lacks(facts: Facts, entry: tuple[Ref, str, Obj], port: Obj) -> bool:
+    """Whether a pod has no port where this one leads. A port of the other protocol is another fault."""
+    ref, _, pod = entry
+    wanted, declared = target(port), _declared(pod)
+    if isinstance(wanted, str):
+        return wanted not in {name for name, _ in declared}
+    if wanted in declared.values() or not wanted:
+        return False
+    main = next((c for c in _serving(pod) if c.role == "app" and c.name not in HELPERS), None)
+    return main is not None and bool(probing.declared(main)) and wanted not in _probed(facts, ref, pod)
+
+
+def _probed(facts: Facts, ref: Ref, pod: Obj) -> set[int]:
+    """The ports that probes of a pod ask; of healthy pods only the template still tells."""
+    template = lib.named_template(facts, facts.workload(ref))
+    ports: set[int] = set()
+    for container in (*_serving(pod), *_serving(template)):
+        for check in ("readiness", "liveness", "startup"):
+            probe = probing.read(container, check)
+            number = probing.number(container, probe) if probe else None
+            if number is not None:
+                ports.add(number)
+    return ports
+
+
+def told(astray: Astray) -> str:
+    """`port 80 to http-api, and no container of its 3 pods has a port of that name`."""
+    port = astray.ports[0]
+    wanted = target(port)
+    more = f" (and {lib.count(len(astray.ports) - 1, 'more port')})" if len(astray.ports) > 1 else ""
+    whose = f"of its {lib.count(astray.pods, 'pod')}" if astray.everywhere else "of some of its pods"
+    what = "has a port of that name" if isinstance(wanted, str) else "declares it"
+    return f"port {fields.number(port, 'port')} to {wanted}{more}, and no container {whose} {what}"
+
+
+def shown(declared: Declared) -> str:
+    """`http 8080/TCP, metrics 9090/TCP`."""
+    return ", ".join(f"{name} {number}/{protocol}" for (name, protocol), number in sorted(declared.items())) or "none"
