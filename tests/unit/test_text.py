@@ -1,5 +1,7 @@
 """Cleaning and redaction of free text: nothing hidden stays, no secret stays, shapes stay."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +73,19 @@ def test_redaction_and_cleaning_are_idempotent(text):
 @given(st.text(min_size=1, max_size=50), st.integers(min_value=1, max_value=60))
 def test_shortened_text_is_never_longer(text, most):
     assert len(shorten(text, most)) <= max(most, 0)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a.b-c_d", "eyJ-", "token.", "--", "://", "password ", "token-", 'password="', "\x1b]"]
+)
+def test_a_hostile_megabyte_takes_no_longer_for_being_in_one_line(unit):
+    """Each of these made some pattern start anew at every character; ten times as long must take about ten times as
+    long, not a hundred times."""
+
+    def seconds(length: int) -> float:
+        line = unit * (length // len(unit))
+        begin = time.process_time()
+        untrusted(line)
+        return time.process_time() - begin
+
+    assert seconds(200_000) < 40 * (seconds(20_000) + 0.01)

@@ -34,24 +34,37 @@ MARK = "[redacted:{}]"
 _NAME_WORDS = (
     "passw(?:or)?d|passwd|pwd|secret|token|credential|api[_-]?key|access[_-]?key|private[_-]?key|connection[_-]?string"
 )
-_NAME = rf"[A-Za-z0-9_.-]*(?:{_NAME_WORDS})[A-Za-z0-9_.-]*"
+# A name is tried once, from its first character: text comes from strangers, and a pattern that starts anew at every
+# dot of a megabyte takes hours.
+_FIRST = r"(?<![A-Za-z0-9_.-])"
+_NAME = rf"[A-Za-z0-9_.-]*(?:{_NAME_WORDS})[A-Za-z0-9_.-]{{0,200}}+"
 
-# Shapes that are secrets wherever they stand; whole blocks first.
-_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+# Shapes that are secrets wherever they stand, each with texts of which it holds one; whole blocks first.
+_SHAPES: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
     (
         "private-key",
+        ("-----BEGIN ",),
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
     ),
-    ("jwt", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
-    ("eks-token", re.compile(r"\bk8s-aws-v1\.[A-Za-z0-9_-]{20,}")),
-    ("aws-key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b")),
-    ("token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36})")),
-    ("token", re.compile(r"\b(?:xox[abprs]-[A-Za-z0-9-]{10,}|sk-[\w-]{20,}|AIza[\w-]{35})")),
+    ("jwt", ("eyJ",), re.compile(r"\beyJ(?:(?!-eyJ)[A-Za-z0-9_-]){8,}+\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
+    ("eks-token", ("k8s-aws-v1.",), re.compile(r"\bk8s-aws-v1\.[A-Za-z0-9_-]{20,}")),
+    ("aws-key", ("AKIA", "ASIA", "ABIA", "ACCA"), re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b")),
+    (
+        "token",
+        ("gh", "glpat-", "npm_"),
+        re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36})"),
+    ),
+    (
+        "token",
+        ("xox", "sk-", "AIza"),
+        re.compile(r"\b(?:xox[abprs]-[A-Za-z0-9-]{10,}|sk-[\w-]{20,}|AIza[\w-]{35})"),
+    ),
 )
+_NAMED = re.compile(rf"(?i){_NAME_WORDS}")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9+/=._~-]{8,}")
-_URL_PASSWORD = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)")
-_ASSIGNED = re.compile(rf"(?i)([\"']?\b{_NAME}[\"']?)(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}}]+)")
-_FLAG = re.compile(rf"(?i)(--{_NAME})(\s+)([^\s-]\S*)")
+_URL_PASSWORD = re.compile(r"(://[^\s:/@]*:)([^\s@/]+)(@)")
+_ASSIGNED = re.compile(rf"(?i)([\"']?{_FIRST}{_NAME}[\"']?)(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}}]+)")
+_FLAG = re.compile(rf"(?i)({_FIRST}--{_NAME})(\s+)([^\s-]\S*)")
 _WORDS = "not|is|was|the|for|in|from|with|found|expired|invalid|missing|required|rejected|denied|error|failed"
 _NO_SECRET = re.compile(rf"(?i)[\"']?(?:|true|false|null|none|nil|\d{{1,4}}|<[^>]*>|\$.*|/.*|{_WORDS})[\"'.,;:)]*")
 
@@ -66,9 +79,10 @@ def _assigned(match: re.Match[str]) -> str:
 
 def redact_shapes(value: str) -> str:
     """As `redact`, but only what is a secret wherever it stands: for our own words, in which `token: gone` is prose."""
-    for name, pattern in _SHAPES:
-        value = pattern.sub(MARK.format(name), value)
-    return _URL_PASSWORD.sub(rf"\1{MARK.format('password')}\3", value)
+    for name, hints, pattern in _SHAPES:
+        if any(hint in value for hint in hints):
+            value = pattern.sub(MARK.format(name), value)
+    return _URL_PASSWORD.sub(rf"\1{MARK.format('password')}\3", value) if "://" in value else value
 
 
 def redact(value: str) -> str:
@@ -79,8 +93,9 @@ def redact(value: str) -> str:
     """
     value = redact_shapes(value)
     value = _AUTHORIZATION.sub(rf"\1\2{MARK.format('credential')}", value)
-    value = _ASSIGNED.sub(_assigned, value)
-    return _FLAG.sub(_assigned, value)
+    if _NAMED.search(value):
+        value = _FLAG.sub(_assigned, _ASSIGNED.sub(_assigned, value))
+    return value
 
 
 class Untrusted(str):
