@@ -294,6 +294,8 @@ class TestLogs:
         live = cluster(logs=dict.fromkeys(self.RUNS, LOG))
         report = await record(live, tmp_path / "a.tar.gz", reads=[Read(POD)])
         assert report.manifest.logs == ()
+        report = await record(live, tmp_path / "b.tar.gz", reads=READS, log_lines=0)
+        assert report.manifest.logs == ()
 
     async def test_errors_are_noted(self, tmp_path: Path) -> None:
         live = cluster(errors=dict.fromkeys(self.RUNS, DeniedError("no logs")))

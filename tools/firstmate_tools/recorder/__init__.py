@@ -72,13 +72,14 @@ async def record(
     """Records what a cluster gives now.
 
     Args:
-        cluster: opened with at least these reads; its own limits bound how much is asked at once.
+        cluster: opened with at least these reads, and time for all of them; its own limits bound how much is asked at
+            once.
         destination: a name ending in .tar.gz or .tgz makes an archive, another one a folder.
         reads: what the catalogue declares. Lists are recorded where `list` is declared, logs where `pods/log` is.
         namespaces: of namespaced kinds, those of these namespaces alone; None records all.
         secrets: records Secrets too, without their values (they are left out otherwise).
         most_containers: logs of so many containers at most, the worst first.
-        log_lines: of each log the last lines.
+        log_lines: of each log the last lines; 0 records no logs.
         logs: logs to record beside those; their limits of time and bytes do not count.
         sources: what other sources gave, by folder (`metrics`, `audit`, `flows`, `aws`) and file name.
         force: replaces a snapshot that is there already.
@@ -99,7 +100,7 @@ async def record(
     lists.check_any()
     discovery = await _discovery(cluster)
     reader, left_out = LogReader(cluster, writer, log_lines), 0
-    if any(read.subresource == "log" and read.kind.plural == POD.plural for read in wanted):
+    if log_lines > 0 and any(read.subresource == "log" and read.kind == POD for read in wanted):
         due = sorted(lists.due)
         left_out = max(0, len(due) - most_containers)
         requests = [request for one in due[:most_containers] for request in one.requests()]
