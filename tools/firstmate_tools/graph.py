@@ -159,7 +159,7 @@ def _link_pod(graph: Graph, pod: Obj) -> None:
     account = fields.text(pod, "spec", "serviceAccountName")
     if account:
         graph.link("mounts", Ref("ServiceAccount", namespace, account), ref)
-    for kind, name in _referenced(pod):
+    for kind, name in referenced(pod):
         graph.link("mounts", Ref(kind, namespace, name), ref)
 
 
@@ -172,8 +172,12 @@ _ENV_SOURCES = (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef"))
 _ENV_FROM_SOURCES = (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
 
 
-def _referenced(pod: Obj) -> set[tuple[str, str]]:
-    """Kind and name of what a pod's spec names: volumes (projected ones too), environment, pull secrets."""
+def referenced(pod: Obj) -> set[tuple[str, str]]:
+    """Kind and name of what a pod's spec names: volumes (projected ones too), environment, pull secrets.
+
+    Args:
+        pod: a pod or a pod template.
+    """
     found = {("Secret", fields.text(entry, "name")) for entry in fields.items(pod, "spec", "imagePullSecrets")}
     for volume in fields.items(pod, "spec", "volumes"):
         found |= {(kind, fields.text(volume, source, key)) for kind, source, key in _VOLUME_SOURCES}

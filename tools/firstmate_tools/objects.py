@@ -1,8 +1,8 @@
 """The `get` tool: any kind, custom resources too, as one object or as a list with its status columns."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, cast
+import difflib
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -10,29 +10,19 @@ from firstmate_tools import fields, kinds
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.errors import ReadError, UsageError
 from firstmate_tools.fields import Obj
-from firstmate_tools.graph import Graph
-from firstmate_tools.kinds import Kind
-from firstmate_tools.paging import pack, unpack
+from firstmate_tools.kinds import CUSTOM_RESOURCE_DEFINITION, SECRET, Kind
+from firstmate_tools.paging import onward, resume
+from firstmate_tools.places import no_such, refuse_unknown_namespace
 from firstmate_tools.reads import AnyKindButSecrets
 from firstmate_tools.refs import Ref, ref_of
-from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, NotChecked, ObjectRef, Result
-from firstmate_tools.text import FreeText, redact, untrusted
+from firstmate_tools.results import Coverage, Cursor, Detail, Limit, Model, Namespace, NotChecked, ObjectRef, Result
+from firstmate_tools.text import FreeText, untrusted
 from firstmate_tools.toolspec import tool
+from firstmate_tools.views.columns import status_columns
+from firstmate_tools.views.pointers import points, readers_of, users
+from firstmate_tools.views.presentable import presentable
 
-_POINTERS = (
-    kinds.POD,
-    kinds.SERVICE,
-    kinds.INGRESS,
-    kinds.DEPLOYMENT,
-    kinds.REPLICA_SET,
-    kinds.STATEFUL_SET,
-    kinds.DAEMON_SET,
-    kinds.JOB,
-    kinds.CRON_JOB,
-    kinds.HORIZONTAL_POD_AUTOSCALER,
-)
 MOST_POINTERS = 20
-_TELLING_CONDITIONS = ("Ready", "Available", "Healthy", "Synced", "Established", "Accepted", "Complete", "Failed")
 
 
 class Row(Model):
@@ -53,7 +43,9 @@ class Got(Result):
     api_version: str
     object: dict[str, Any] | None = Field(default=None, description="Without managed fields; secrets redacted")
     owner: ObjectRef | None = None
-    pointed_at_by: list[ObjectRef] = Field(default_factory=list[ObjectRef], description="What uses it")
+    pointed_at_by: list[ObjectRef] = Field(
+        default_factory=list[ObjectRef], description="What mounts, names, selects, routes to, scales or belongs to it"
+    )
     items: list[Row] = Field(default_factory=list[Row])
 
 
@@ -66,35 +58,43 @@ async def get(
     name: Annotated[str | None, Field(description="One object; left out: a list", max_length=253)] = None,
     namespace: Namespace = None,
     selector: Annotated[str | None, Field(description="Label selector of a list", max_length=1000)] = None,
+    detail: Detail = "concise",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Got:
-    """Any Kubernetes object, custom resources included: one by name (whole, with its owner and what uses it), or a
-    list with status columns. Secrets are never read. Use the other tools first where they fit: they say why, not only
+    """Any Kubernetes object, custom resources included: one by name (with its owner and what points at it), or a list
+    with status columns. Secrets are never read. Use the other tools first where they fit: they say why, not only
     what."""
     found = await _kind(cluster, kind)
-    if (found.group, found.plural) == ("", "secrets"):
+    if (found.group, found.plural) == (SECRET.group, SECRET.plural):
         raise UsageError("Secrets are not read.", "Look at the pod that needs it: pod_status names what is missing.")
-    place = (namespace or (cluster.default_namespace if name else None)) if found.namespaced else None
     if name is None:
+        place = namespace if found.namespaced else None
         return await _listed(cluster, found, place, selector, limit, cursor)
+    place = (namespace or cluster.default_namespace) if found.namespaced else None
     obj = await cluster.get(found, name, place)
     if obj is None:
-        where = f" in namespace {place}" if place else ""
-        raise UsageError(f"No {found.kind} {name!r}{where}.", "Leave out name to see which there are.")
+        raise await no_such(cluster, found, name, place)
     ref = ref_of(obj, found)
-    pointers, missing = await _pointers(cluster, ref)
-    owner = next(iter(fields.items(obj, "metadata", "ownerReferences")), None)
-    above = Ref(fields.text(owner, "kind"), ref.namespace, fields.text(owner, "name")) if owner else None
+    pointers, missing = await _pointers(cluster, found, obj, ref)
+    shown, cut = presentable(obj, found, concise=detail == "concise")
+    more = len(pointers) - MOST_POINTERS
     return Got(
         cluster=cluster.identity,
         observed_at=cluster.now,
         kind=found.kind,
         api_version=found.api_version,
-        object=presentable(obj),
-        owner=ObjectRef.of(above) if above else None,
+        object=shown,
+        owner=_owner(obj, ref),
         pointed_at_by=[ObjectRef.of(p) for p in pointers[:MOST_POINTERS]],
-        coverage=Coverage(checked=[found.resource], not_checked=missing, returned=1, total=1),
+        coverage=Coverage(
+            checked=sorted({found.resource, *(k.resource for k in readers_of(found))} - {m.what for m in missing}),
+            not_checked=missing,
+            returned=1,
+            total=1,
+            cut=[*([f"object.{', '.join(cut)}; detail=detailed shows all"] if cut else [])]
+            + ([f"{more} more that point at it"] if more > 0 else []),
+        ),
     )
 
 
@@ -107,20 +107,39 @@ async def _kind(cluster: Cluster, name: str) -> Kind:
     served = await cluster.kinds()
     match = next((kind for kind in served if wanted in kind.names()), None)
     if match is None:
-        near = sorted({k.resource for k in served if wanted[:4] in k.resource})[:5]
+        every = {near for kind in served for near in (kind.plural, kind.kind.lower(), kind.resource)}
+        near = difflib.get_close_matches(wanted, sorted(every), 4, 0.6)
         raise UsageError(
-            f"This cluster serves no kind {name!r}.", f"Near: {', '.join(near)}." if near else "Look at its spelling."
+            f"Cluster {cluster.identity.name} serves no kind {name!r}.",
+            f"Near: {', '.join(near)}." if near else "Is what defines it installed? Look at its spelling.",
         )
     return match
+
+
+def _owner(obj: Obj, ref: Ref) -> ObjectRef | None:
+    """The controller, or the first owner; in the object's own namespace unless its kind is known to have none."""
+    owners = fields.items(obj, "metadata", "ownerReferences")
+    owner = next((one for one in owners if one.get("controller") is True), owners[0] if owners else None)
+    if owner is None:
+        return None
+    kind = fields.text(owner, "kind")
+    known = kinds.by_api_version(fields.text(owner, "apiVersion"), kind)
+    namespaced = known.namespaced if known else bool(ref.namespace)
+    return ObjectRef.of(Ref(kind, ref.namespace if namespaced else "", fields.text(owner, "name")))
 
 
 async def _listed(
     cluster: Cluster, kind: Kind, namespace: str | None, selector: str | None, limit: int, cursor: str | None
 ) -> Got:
-    more = fields.text(unpack(cursor), "more") if cursor else ""
+    question = ("get", cluster.identity.name, kind.resource, namespace, selector)
+    before, more = resume(cursor, *question)
     listing = await cluster.list(kind, namespace=namespace, labels=selector or "", limit=limit, more=more)
-    rows = [_row(obj, cluster) for obj in listing.items]
-    total = len(rows) + listing.remaining if listing.remaining is not None and not more else None
+    if not listing.items and namespace is not None and not more:
+        await refuse_unknown_namespace(cluster, namespace)
+    definition = await _definition(cluster, kind) if listing.items else None
+    rows = [_row(obj, kind, definition, cluster) for obj in listing.items]
+    seen = before + len(rows)
+    total = seen if not listing.more else seen + listing.remaining if listing.remaining is not None else None
     return Got(
         cluster=cluster.identity,
         observed_at=cluster.now,
@@ -130,92 +149,48 @@ async def _listed(
         coverage=Coverage(
             checked=[kind.resource],
             returned=len(rows),
-            total=len(rows) if not listing.more and not more else total,
-            cursor=pack({"more": listing.more}) if listing.more else None,
+            total=total,
+            cursor=onward(listing.more, seen, *question),
         ),
     )
 
 
-def _row(obj: Obj, cluster: Cluster) -> Row:
+async def _definition(cluster: Cluster, kind: Kind) -> Obj | None:
+    """The definition of a custom resource, which names its columns; None where there is none, or nobody may know."""
+    if kinds.by_api_version(kind.api_version, kind.kind) is not None or "." not in kind.group:
+        return None
+    try:
+        return await cluster.get(CUSTOM_RESOURCE_DEFINITION, f"{kind.plural}.{kind.group}")
+    except ReadError:
+        return None
+
+
+def _row(obj: Obj, kind: Kind, definition: Obj | None, cluster: Cluster) -> Row:
     created = fields.time_at(obj, "metadata", "creationTimestamp")
+    columns = status_columns(obj, kind, definition)
     return Row(
         namespace=fields.namespace_of(obj) or None,
         name=fields.name_of(obj),
         age_s=int((cluster.now - created).total_seconds()) if created else None,
-        status={key: untrusted(value) for key, value in status_columns(obj).items()},
+        status={key: untrusted(value) for key, value in columns.items()},
     )
 
 
-def status_columns(obj: Obj) -> dict[str, str]:
-    """What tells how an object of any kind stands: phase, replicas, the usual conditions, type and addresses."""
-    columns: dict[str, str] = {}
-    for name, path in (("phase", ("status", "phase")), ("type", ("spec", "type")), ("type", ("type",))):
-        if found := fields.text(obj, *path):
-            columns.setdefault(name, found)
-    if fields.at(obj, "spec", "replicas") is not None:
-        ready = fields.number(obj, "status", "readyReplicas")
-        columns["ready"] = f"{ready}/{fields.number(obj, 'spec', 'replicas')}"
-    for type_ in _TELLING_CONDITIONS:
-        found = fields.condition(obj, type_)
-        if found:
-            reason = fields.text(found, "reason")
-            shown = fields.text(found, "status")
-            columns[type_] = f"{shown} ({reason})" if reason and shown != "True" else shown
-    for name, path in (("clusterIP", ("spec", "clusterIP")), ("class", ("spec", "ingressClassName"))):
-        if found := fields.text(obj, *path):
-            columns[name] = found
-    hard, used = fields.string_map(obj, "status", "hard"), fields.string_map(obj, "status", "used")
-    columns.update({resource: f"{used.get(resource, '?')}/{limit}" for resource, limit in sorted(hard.items())})
-    if fields.text(obj, "metadata", "deletionTimestamp"):
-        columns["deleting"] = ", ".join(fields.strings(obj, "metadata", "finalizers")) or "yes"
-    return columns
+async def _pointers(cluster: Cluster, kind: Kind, asked: Obj, ref: Ref) -> tuple[list[Ref], list[NotChecked]]:
+    """What points at an object: one list of each kind that may, at the same time; of those only what does is kept."""
+    missing: list[NotChecked] = []
 
+    async def one(other: Kind) -> list[tuple[Kind, Obj]]:
+        def pointing(obj: Obj) -> Obj | None:
+            return obj if points(other, obj, asked, ref) else None
 
-def presentable(obj: Obj) -> Obj:
-    """An object as it may leave: without managed fields and applied copies, every text cleaned and redacted."""
-    metadata = fields.without(fields.mapping(obj, "metadata"), "managedFields", "selfLink")
-    return cast("Obj", _safe({**obj, "metadata": metadata}, ""))
+        try:
+            place = ref.namespace or None if other.namespaced else None
+            return [(other, obj) for obj in (await cluster.sweep(other, pointing, namespace=place)).items]
+        except ReadError as error:
+            missing.append(NotChecked.of(other.resource, error))
+            return []
 
-
-def _safe(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        entry = cast("Obj", value)
-        # A name beside a value (environment variables, headers, parameters) tells what the value is.
-        name = fields.text(entry, "name") or fields.text(entry, "key")
-        return {k: _safe(v, name if k == "value" and name else k) for k, v in entry.items()}
-    if isinstance(value, list):
-        return [_safe(inner, key) for inner in cast("list[Any]", value)]
-    if isinstance(value, str):
-        named = redact(f"{key}={value}") if key else value
-        return untrusted(named.removeprefix(f"{key}=") if key else named)
-    return value
-
-
-async def _pointers(cluster: Cluster, ref: Ref) -> tuple[list[Ref], list[NotChecked]]:
-    """What uses an object, as far as specs say: workloads that mount or name it, Services and Ingresses that route."""
-    read = await asyncio.gather(*(_try_list(cluster, kind, ref.namespace or None) for kind in _POINTERS))
-    objects = {
-        kind.kind: found for kind, found in zip(_POINTERS, read, strict=True) if not isinstance(found, NotChecked)
-    }
-    graph = Graph.over(objects)
-    users = {graph.workload(user) for user in graph.after(ref, "mounts", "selects", "routes")}
-    users |= {
-        ref_of(hpa, kinds.HORIZONTAL_POD_AUTOSCALER)
-        for hpa in objects.get("HorizontalPodAutoscaler", [])
-        if _target(hpa) == (ref.kind, ref.namespace, ref.name)
-    }
-    return sorted(users - {ref}), [entry for entry in read if isinstance(entry, NotChecked)]
-
-
-def _target(hpa: Obj) -> tuple[str, str, str]:
-    target = fields.mapping(hpa, "spec", "scaleTargetRef")
-    return fields.text(target, "kind"), fields.namespace_of(hpa), fields.text(target, "name")
-
-
-async def _try_list(cluster: Cluster, kind: Kind, namespace: str | None) -> Sequence[Obj] | NotChecked:
-    if namespace is None:
-        return []
-    try:
-        return (await cluster.list(kind, namespace=namespace)).items
-    except ReadError as error:
-        return NotChecked.of(kind.resource, error)
+    read = await asyncio.gather(*map(one, readers_of(kind)))
+    found = [pair for pairs in read for pair in pairs]
+    return [user for user in users(found) if user != ref], sorted(missing, key=lambda entry: entry.what)

@@ -1,6 +1,7 @@
-"""Pages of a list that was made here, worst first: a cursor carries its own state, so that any replica can go on.
+"""Pages of lists: a cursor carries its own state, so that any replica can go on.
 
-A cursor says how many entries came before and of which question; a changed question refuses an old cursor.
+A cursor says how many entries came before and of which question (the cluster is part of it); a changed question
+refuses an old cursor.
 """
 
 import base64
@@ -30,16 +31,38 @@ def page(entries: Sequence[T], limit: int, cursor: str | None, *question: object
     Raises:
         UsageError: the cursor is damaged or belongs to another question.
     """
-    start = 0
-    mark = hashlib.sha256(repr(question).encode()).hexdigest()[:12]
-    if cursor:
-        state = unpack(cursor)
-        start = fields.number(state, "at", default=-1)
-        if state.get("q") != mark or start < 0:
-            raise UsageError("This cursor belongs to another question.", "Ask without cursor to start again.")
+    start = fields.number(_state(cursor, question), "at") if cursor else 0
     shown = list(entries[start : start + limit])
     end = start + len(shown)
-    return shown, (pack({"q": mark, "at": end}) if end < len(entries) else None)
+    return shown, (pack({"q": _mark(question), "at": end}) if end < len(entries) else None)
+
+
+def resume(cursor: str | None, *question: object) -> tuple[int, str]:
+    """Where to go on in a list that the API server pages: how many came before, and its token ("" at the start).
+
+    Raises:
+        UsageError: the cursor is damaged or belongs to another question.
+    """
+    if not cursor:
+        return 0, ""
+    state = _state(cursor, question)
+    return fields.number(state, "at"), fields.text(state, "more")
+
+
+def onward(more: str, seen: int, *question: object) -> str | None:
+    """The cursor of the next page of a list that the API server pages, None where nothing follows."""
+    return pack({"q": _mark(question), "at": seen, "more": more}) if more else None
+
+
+def _mark(question: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(question).encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def _state(cursor: str, question: tuple[object, ...]) -> Obj:
+    state = unpack(cursor)
+    if state.get("q") != _mark(question) or fields.number(state, "at", default=-1) < 0:
+        raise UsageError("This cursor belongs to another question.", "Ask without cursor to start again.")
+    return state
 
 
 def pack(state: Obj) -> str:

@@ -48,11 +48,11 @@ class NotChecked(Model):
 
     what: str
     why: Why
-    how_to_enable: str | None = None
+    how_to_enable: str | None = Field(default=None, description="Or what went wrong, where nothing is known to help")
 
     @staticmethod
     def of(what: str, error: ReadError) -> "NotChecked":
-        return NotChecked(what=what, why=error.why, how_to_enable=error.hint or None)
+        return NotChecked(what=what, why=error.why, how_to_enable=error.hint or error.message or None)
 
 
 class Coverage(Model):

@@ -85,6 +85,12 @@ def redact_shapes(value: str) -> str:
     return _URL_PASSWORD.sub(rf"\1{MARK.format('password')}\3", value) if "://" in value else value
 
 
+def redact_blocks(value: str) -> str:
+    """As `redact`, but only what goes over several lines: to be called before a text is taken apart into lines."""
+    name, hints, pattern = _SHAPES[0]
+    return pattern.sub(MARK.format(name), value) if any(hint in value for hint in hints) else value
+
+
 def redact(value: str) -> str:
     """Text with secrets replaced by marks that name what stood there; keys and shapes stay. Idempotent.
 
