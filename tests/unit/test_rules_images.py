@@ -42,11 +42,11 @@ def lost_secret(objects: list[Obj], message: str = LOST, seconds_ago: float = 30
     [
         (NOT_FOUND, "not-found"),
         ("reading manifest 9.9 in docker.io/library/nginx: manifest unknown", "not-found"),
-        ("manifest for 1.dkr.ecr.x.amazonaws.com/a:1 not found: manifest unknown: Requested image not found", "not-found"),
+        ("manifest for ecr.example/a:1 not found: manifest unknown: Requested image not found", "not-found"),
         ("name unknown: The repository with name 'a' does not exist in the registry with id '1'", "not-found"),
         ("unknown: Tag v1 was deleted or has expired. To pull, revive via time machine", "not-found"),
         (REFUSED, "refused"),
-        ("failed to fetch anonymous token: unexpected status from GET request to https://g/token: 403 Forbidden", "refused"),
+        ("failed to fetch anonymous token: unexpected status from GET https://g/token: 403 Forbidden", "refused"),
         ("unauthorized: authentication required", "refused"),
         ("denied: requested access to the resource is denied", "refused"),
         ("denied: Your authorization token has expired. Reauthenticate and try again.", "refused"),

@@ -39,8 +39,9 @@ def unmanaged(obj: Obj) -> Obj:
 
 
 def slim_pod(pod: Obj, now: datetime) -> Obj:
-    """A pod that is well reduced to what others need to know of it; any other whole."""
-    if not podstate.healthy(pod, now) or podstate.restarts(pod):
+    """A pod that is well reduced to what others need to know of it; any other whole, and so is one on its way up."""
+    settled = podstate.ready(pod) or podstate.finished(pod) or podstate.terminating(pod)
+    if not settled or not podstate.healthy(pod, now) or podstate.restarts(pod):
         return unmanaged(pod)
     spec, status = fields.mapping(pod, "spec"), fields.mapping(pod, "status")
     lean: Obj = {
