@@ -7,9 +7,11 @@ certificate; the kubeconfig is named by its path.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -123,7 +125,13 @@ def run(
         raise typer.Exit(1)
 
 
+def _end(number: int, _: FrameType | None) -> None:
+    """Turns a signal into an exception, so that a build or a run ends what it has started."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except LabError as error:
