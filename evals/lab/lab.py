@@ -33,7 +33,7 @@ from evals.lab.components import HOST, Layout, Ports
 from evals.lab.errors import ApiError, LabError, StartError
 from evals.lab.paths import state_dir
 
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 120.0
 _ATTEMPTS = 3
 _TAIL_LINES = 20
 
