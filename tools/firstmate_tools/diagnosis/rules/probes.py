@@ -151,7 +151,11 @@ def _mistake(facts: Facts, one: Trouble, check: Check) -> Mistake | None:
         return None
     rows = _failures(facts, one, check)
     found = [m for row in rows for m in _of_answer(facts, one, check, probe, row)]
-    return next(iter(found), None) or _of_change(facts, one, check) or (None if rows else _unheard(one, check, probe))
+    return (
+        next(iter(found), None)
+        or _of_change(facts, one, check)
+        or (None if rows else _unheard(facts, one, check, probe))
+    )
 
 
 def _of_answer(facts: Facts, one: Trouble, check: Check, probe: Probe, row: EventRow) -> Iterator[Mistake]:
@@ -236,10 +240,11 @@ def _of_change(facts: Facts, one: Trouble, check: Check) -> Mistake | None:
     return Mistake("likely", why, (fact(ref, path, before.spec.get(f"{check}Probe") if before else None),))
 
 
-def _unheard(one: Trouble, check: Check, probe: Probe) -> Mistake | None:
+def _unheard(facts: Facts, one: Trouble, check: Check, probe: Probe) -> Mistake | None:
     """Where no event tells what was answered: a port that only the probe knows."""
     number, own = probing.number(one.container, probe), probing.declared(one.container)
-    if not own or number is None or number in probing.declared_anywhere(one.pod):
+    starting = check == "readiness" and podstate.healthy(one.pod, facts.now)
+    if starting or not own or number is None or number in probing.declared_anywhere(one.pod):
         return None
     why = f"it asks {probe}; the container declares {lib.some(map(str, own.values()))}"
     return Mistake("likely" if check == "liveness" else "possible", why, _ports(one))
