@@ -50,7 +50,7 @@ async def test_a_list_says_who_asks_and_takes_gzip(api: FakeApi, source: LiveSou
     assert seen.headers["User-Agent"] == "firstmate/1.2.3"
     assert seen.headers["Authorization"] == "Bearer t0ken"
     assert seen.headers["Accept-Encoding"] == "gzip"
-    assert seen.query == "limit=1000&labelSelector=app%20in%20%28x%2Cy%29&fieldSelector=spec.nodeName%3Dn%201"
+    assert seen.query == "limit=10000&labelSelector=app%20in%20%28x%2Cy%29&fieldSelector=spec.nodeName%3Dn%201"
 
 
 async def test_a_paged_list_is_followed_to_its_end(api: FakeApi, source: LiveSource) -> None:
@@ -76,6 +76,19 @@ async def test_a_limit_over_several_pages_is_exact(api: FakeApi, source: LiveSou
     assert [one.query for one in api.asked(PODS)] == ["limit=3", "limit=1&continue=2"]
 
 
+@pytest.mark.parametrize(
+    ("version", "size"),
+    [("v1.36.2", 10_000), ("v1.33.4-eks-1a2b3c", 10_000), ("v2.0.0", 10_000), ("v1.32.9", 500), ("v1", 500), ("", 500)],
+)
+async def test_servers_that_build_a_list_in_memory_are_asked_for_small_pages(
+    api: FakeApi, source: LiveSource, version: str, size: int
+) -> None:
+    api.on("/version", Reply({"gitVersion": version}))
+    api.on(PODS, listing(*named("a")))
+    await names(source)
+    assert api.asked(PODS)[0].query == f"limit={size}"
+
+
 async def test_a_sweep_stops_after_the_page_on_which_enough_was_seen(api: FakeApi, source: LiveSource) -> None:
     api.on(PODS, listing(*named("a", "b"), more="2"), listing(*named("c"), more="3"), listing(*named("d")))
     async with source.open(GRANT) as cluster:
@@ -83,6 +96,7 @@ async def test_a_sweep_stops_after_the_page_on_which_enough_was_seen(api: FakeAp
             POD, lambda pod: None if name_of(pod) == "b" else name_of(pod), namespace="shop", most=3
         )
     assert (swept.items, swept.more) == (["a", "c"], "3")
+    assert [one.query for one in api.asked(PODS)] == ["limit=3", "limit=1&continue=2"]
 
 
 async def test_a_list_that_expires_halfway_starts_again(api: FakeApi, source: LiveSource) -> None:

@@ -27,6 +27,7 @@ from firstmate_tools.text import shorten, untrusted
 from .policy import Target, target_of
 from .wire import Request
 
+OK = (200, 201)
 _LONGEST = 400
 _LONGEST_PAUSE_S = 60.0
 
@@ -46,7 +47,7 @@ class Answer:
     Attributes:
         status: the HTTP status.
         headers: by lower-case name.
-        body: decompressed.
+        body: of a refusal, decompressed; that of a good answer has been streamed to whoever asked.
         at: when the headers came, in seconds of the monotonic clock.
     """
 

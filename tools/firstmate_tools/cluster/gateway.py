@@ -8,28 +8,27 @@ an empty list.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from firstmate_tools.errors import FailedReadError, TimedOutError
+from firstmate_tools.errors import TimedOutError
 from firstmate_tools.reads import Grant
 
 from . import policy
-from .answers import Answer, error_of
+from .answers import OK, Answer, error_of
 from .auth import Connection, Presented
 from .base import Usage
+from .flights import Flights, Pour, Sink, Whole
 from .limits import Deadline, Limits, Pace
-from .transport import Sink, Transport, Whole
+from .transport import Transport
 from .wire import Request
 
 _RETRY_AFTER_S = 1.0
 _RETRIED = (500, 502, 503, 504)
 _RETRY_PAUSE_S = 0.2
 _MOST_BUSY = 8
-_OK = (200, 201)
 
 
 @dataclass(slots=True)
@@ -39,15 +38,6 @@ class Call:
     grant: Grant
     deadline: Deadline
     usage: Usage = field(default_factory=Usage)
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A read under way that several callers may wait for."""
-
-    deadline: Deadline
-    task: "asyncio.Task[Answer]"
-    waiting: int = 0
 
 
 class Clock:
@@ -86,20 +76,25 @@ class Gateway:
         self._transport = Transport(connection, user_agent, limits.in_flight, limits.connect_s)
         self._slots = asyncio.Semaphore(limits.in_flight)
         self._pace = Pace(limits.per_second, limits.burst)
-        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._flights = Flights()
 
     async def close(self) -> None:
-        for flight in list(self._flights.values()):
-            flight.task.cancel()
+        self._flights.cancel()
         await self._transport.close()
 
-    async def fetch(self, request: Request, call: Call, sink: Sink | None = None) -> bytes:
-        """Sends a request and returns the body of the answer.
+    async def fetch(self, request: Request, call: Call) -> bytes:
+        """Sends a request and returns the body of the answer; see `stream`."""
+        whole = Whole()
+        await self.stream(request, call, whole)
+        return whole.body()
+
+    async def stream(self, request: Request, call: Call, sink: Sink) -> None:
+        """Sends a request and gives the body of a good answer to the sink as it comes.
 
         Args:
             request: what to ask.
             call: on whose behalf; identical reads of several calls at the same moment are sent once.
-            sink: takes the body instead, as it comes; such a read is not shared.
+            sink: takes the body.
 
         Raises:
             RefusedError: the policy or the grant forbids it; nothing was sent.
@@ -109,48 +104,16 @@ class Gateway:
             ConfigurationError: no credentials to be had.
         """
         policy.check(request.method, request.target, request.body, call.grant)
-        if sink is None and request.method == "GET":
-            answer = await self._shared(request, call)
-        else:
-            async with _within(call.deadline, request):
-                answer = await self._send(request, call.deadline, call.usage, lambda: sink or Whole())
-        if answer.status not in _OK:
+        key = (request.target, request.accept) if request.method == "GET" else None
+
+        def begin(deadline: Deadline, pour: Pour) -> Awaitable[Answer]:
+            return self._send(request, deadline, call.usage, pour)
+
+        answer = await self._flights.take(key, request.about, call.deadline, sink, begin)
+        if answer.status not in OK:
             raise error_of(request, answer)
-        if answer.is_html and not request.resource.endswith("/log"):
-            raise FailedReadError(
-                f"The answer to {request.about} is HTML, not from a Kubernetes API server.",
-                "A proxy or login page answers in its place: check the server address, the proxy and the network.",
-            )
-        return answer.body
 
-    async def _shared(self, request: Request, call: Call) -> Answer:
-        key = (request.target, request.accept)
-        flight = self._flights.get(key)
-        if flight is None:
-            deadline = Deadline(call.deadline.at)
-            work = self._send(request, deadline, call.usage, Whole)
-            flight = self._flights[key] = _Flight(deadline, asyncio.create_task(work))
-            flight.task.add_done_callback(lambda task: self._landed(key, task))
-        flight.deadline.extend(call.deadline)
-        flight.waiting += 1
-        try:
-            async with _within(call.deadline, request):
-                return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if flight.waiting == 0 and not flight.task.done():
-                self._flights.pop(key, None)
-                flight.task.cancel()
-                await asyncio.wait([flight.task])  # the socket is closed before the caller goes on
-
-    def _landed(self, key: tuple[str, str], task: "asyncio.Task[Answer]") -> None:
-        flight = self._flights.get(key)
-        if flight is not None and flight.task is task:
-            del self._flights[key]
-        if not task.cancelled():
-            task.exception()  # taken, so that an answer that nobody waits for any more is not reported as lost
-
-    async def _send(self, request: Request, deadline: Deadline, usage: Usage, sink: Callable[[], Sink]) -> Answer:
+    async def _send(self, request: Request, deadline: Deadline, usage: Usage, pour: Pour) -> Answer:
         """Exchanges until there is an answer that waiting or renewing would not change."""
         credentials = self.connection.credentials
         retried = renewed = False
@@ -159,7 +122,7 @@ class Gateway:
             async with self._slots:
                 await self._wait_turn(request, deadline)
                 presented = await credentials.present()
-                answer = await self._exchange(request, presented, usage, sink())
+                answer = await self._exchange(request, presented, usage, pour)
             if answer.status == 401 and not renewed and credentials.refused(presented):
                 renewed = True
             elif answer.status == 429 and busy < _MOST_BUSY:
@@ -172,7 +135,7 @@ class Gateway:
             else:
                 return answer
 
-    async def _exchange(self, request: Request, presented: Presented, usage: Usage, sink: Sink) -> Answer:
+    async def _exchange(self, request: Request, presented: Presented, usage: Usage, pour: Pour) -> Answer:
         def count(wire_bytes: int) -> None:
             usage.bytes += wire_bytes
 
@@ -180,7 +143,7 @@ class Gateway:
         usage.requests += 1
         usage.by_resource[request.resource] = usage.by_resource.get(request.resource, 0) + 1
         try:
-            answer = await self._transport.exchange(request, presented, sink, count)
+            answer = await self._transport.exchange(request, presented, pour, count)
         finally:
             usage.seconds += time.monotonic() - began
         self.clock.heard(answer.headers.get("date", ""), answer.at)
@@ -195,14 +158,3 @@ class Gateway:
             )
         if wait > 0:
             await asyncio.sleep(wait)
-
-
-@asynccontextmanager
-async def _within(deadline: Deadline, request: Request) -> AsyncGenerator[None]:
-    try:
-        async with asyncio.timeout(deadline.left()):
-            yield
-    except TimeoutError as error:
-        raise TimedOutError(
-            f"No answer to {request.about} before the deadline of this call.", "Ask for less, or allow more time."
-        ) from error

@@ -26,10 +26,11 @@ from .answers import UnauthenticatedError
 from .auth import Connection
 from .base import Access, Cluster, ClusterSource, Form, Listing, LogRequest, Usage
 from .discovery import discover
+from .flights import Sink
 from .gateway import Call, Gateway
 from .limits import Deadline, Limits
 from .logtail import LogTail
-from .paging import Plan, walk
+from .paging import Plan, page_size, walk
 from .parse import parse_item, parse_object
 from .wire import JSON, LOG, METADATA, Request, get_request, plain_request
 
@@ -170,6 +171,7 @@ class LiveCluster:
         self._gateway = gateway
         self._call = call
         self._identity = identity
+        self._page = page_size(identity.version)
 
     @property
     def identity(self) -> ClusterIdentity:
@@ -194,6 +196,9 @@ class LiveCluster:
     async def _fetch(self, request: Request) -> bytes:
         return await self._gateway.fetch(request, self._call)
 
+    async def _stream(self, request: Request, sink: Sink) -> None:
+        await self._gateway.stream(request, self._call, sink)
+
     async def list(
         self,
         kind: Kind,
@@ -208,8 +213,8 @@ class LiveCluster:
         if limit is not None and limit < 1:
             raise UsageError(f"A list of at most {limit} objects is none.", "Give a limit of 1 or more.")
         accept, take = (METADATA, _metadata_alone) if form == "metadata" else (JSON, _as_it_is)
-        plan = Plan(kind, namespace, labels, fields, accept, limit=limit, more=more)
-        return await walk(self._fetch, plan, take)
+        plan = Plan(kind, namespace, labels, fields, accept, limit=limit, more=more, page=self._page)
+        return await walk(self._stream, plan, take)
 
     async def sweep(
         self,
@@ -221,7 +226,8 @@ class LiveCluster:
         fields: str = "",
         most: int | None = None,
     ) -> Listing[T]:
-        return await walk(self._fetch, Plan(kind, namespace, labels, fields, most=most), reduce)
+        plan = Plan(kind, namespace, labels, fields, most=most, page=self._page)
+        return await walk(self._stream, plan, reduce)
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Obj | None:
         request = get_request(kind, name, namespace)
@@ -242,7 +248,9 @@ class LiveCluster:
         if request.timestamps:
             query.append(("timestamps", "true"))
         asked = get_request(POD, request.pod, request.namespace, "log", tuple(query), LOG)
-        text = (await self._gateway.fetch(asked, self._call, LogTail(request.limit_bytes))).decode("utf-8", "replace")
+        tail = LogTail(request.limit_bytes)
+        await self._stream(asked, tail)
+        text = tail.body().decode("utf-8", "replace")
         if _LOGS_GONE.fullmatch(text):
             # The kubelet answers 200 with this sentence when the runtime has removed the container (kubelet v1.36,
             # pkg/kubelet/kuberuntime/kuberuntime_container.go).

@@ -1,12 +1,13 @@
 """Walks a list page by page, and starts again when the server says that a page's token has expired.
 
-`LiveCluster` calls `walk` for `list` and `sweep`. Must never hold the bytes of a page once it is parsed, nor return the
-first pages of a list whose last page failed.
+`LiveCluster` calls `walk` for `list` and `sweep`. Must never return the first pages of a list whose last page failed.
 
-Page size, measured against kube-apiserver v1.36 with 10,000 pods of 8.9 KB: see `FIRST_PAGE`.
+How large a page is. Measured with kube-apiserver v1.36 and 10,000 pods of 8.9 KB: only the first page comes out of the
+API server's memory, every further one is read from etcd and decoded, so that ten pages cost the server nearly twice
+the work of one. Since v1.33 it streams a list item by item, and `itemstream` takes it so: one large page is the
+lightest for both sides. Older servers build the whole answer in memory first; they are asked for pages as kubectl does.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,15 +19,15 @@ from firstmate_tools.kinds import Kind
 
 from .answers import ExpiredError
 from .base import Listing
-from .parse import cleaned, head_of, may_hold_secrets, parse_list, without_collector
+from .flights import Sink
+from .itemstream import ItemStream
 from .wire import JSON, Query, Request, list_request
 
 T = TypeVar("T")
 
-FIRST_PAGE = 1000
-LARGEST_PAGE = 5000
-SMALLEST_PAGE = 250
-PAGE_BYTES = 10_000_000
+PAGE = 500
+STREAMED_PAGE = 10_000
+_STREAMING_SINCE = (1, 33)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Plan:
         limit: at most so many objects, exactly cut; None for all.
         most: stop after the page on which so many have been seen; None for all.
         more: a caller's token to go on from.
+        page: how many objects to ask for at once.
     """
 
     kind: Kind
@@ -47,6 +49,7 @@ class Plan:
     limit: int | None = None
     most: int | None = None
     more: str = ""
+    page: int = PAGE
 
     def request(self, size: int, token: str) -> Request:
         """The request for one page."""
@@ -59,26 +62,22 @@ class Plan:
         query: Query = tuple((name, value) for name, value in pairs if value)
         return list_request(self.kind, self.namespace, query, self.accept)
 
-    def wanted(self, size: int, seen: int) -> int:
+    def wanted(self, seen: int) -> int:
         """How many to ask for next, after so many."""
-        return size if self.limit is None else max(1, min(size, self.limit - seen))
-
-    @property
-    def bounded(self) -> bool:
-        return self.limit is not None or self.most is not None
+        return min([self.page, *(max(1, bound - seen) for bound in (self.limit, self.most) if bound is not None)])
 
     def enough(self, seen: int) -> bool:
         return any(bound is not None and seen >= bound for bound in (self.limit, self.most))
 
 
-Fetch = Callable[[Request], Awaitable[bytes]]
+Fetch = Callable[[Request, Sink], Awaitable[None]]
 
 
 async def walk(fetch: Fetch, plan: Plan, take: Callable[[Obj], T | None]) -> Listing[T]:
     """The list, each object given to `take` and let go.
 
     Args:
-        fetch: gets the bytes of one page.
+        fetch: streams one page.
         plan: which list.
         take: makes a row of a scrubbed object, None to leave it out. Called anew for all when a list starts again.
 
@@ -103,56 +102,25 @@ async def walk(fetch: Fetch, plan: Plan, take: Callable[[Obj], T | None]) -> Lis
 
 async def _once(fetch: Fetch, plan: Plan, take: Callable[[Obj], T | None]) -> Listing[T]:
     rows: list[T] = []
-    seen, size = 0, plan.wanted(FIRST_PAGE, 0)
-    request = plan.request(size, plan.more)
-    coming = asyncio.create_task(_body(fetch, request))
-    try:
-        while True:
-            raw = await coming
-            size = _next_size(len(raw), size)
-            early = "" if plan.bounded else read.text(head_of(raw), "continue")
-            if early:  # the server works on the next page while we reduce this one
-                coming = asyncio.create_task(_body(fetch, plan.request(size, early)))
-                await asyncio.sleep(0)
-            count, metadata = _reduce(raw, request, plan.kind, take, rows)
-            del raw
-            seen, token = seen + count, read.text(metadata, "continue")
-            if not token or plan.enough(seen):
-                return Listing(
-                    rows, token, _remaining(metadata) if token else None, read.text(metadata, "resourceVersion")
-                )
-            request = plan.request(plan.wanted(size, seen), token)
-            if not early:
-                coming = asyncio.create_task(_body(fetch, request))
-    finally:
-        coming.cancel()
-        await asyncio.wait([coming])
+    seen, token = 0, plan.more
+    while True:
+        request = plan.request(plan.wanted(seen), token)
+        stream = ItemStream(plan.kind, request.about, take, rows)
+        await fetch(request, stream)
+        metadata = stream.finish()
+        seen, token = seen + stream.count, read.text(metadata, "continue")
+        if not token or plan.enough(seen):
+            remaining = metadata.get("remainingItemCount") if token else None
+            left = remaining if isinstance(remaining, int) else None
+            return Listing(rows, token, left, read.text(metadata, "resourceVersion"))
 
 
-async def _body(fetch: Fetch, request: Request) -> bytes:
-    return await fetch(request)
+def page_size(version: str | None) -> int:
+    """How many objects to ask for at once.
 
-
-def _next_size(length: int, count: int) -> int:
-    """How many objects make a page of the wanted size, judged by the page before."""
-    return min(LARGEST_PAGE, max(SMALLEST_PAGE, PAGE_BYTES * count // max(1, length)))
-
-
-def _remaining(metadata: Obj) -> int | None:
-    value = metadata.get("remainingItemCount")
-    return value if isinstance(value, int) else None
-
-
-def _reduce(
-    raw: bytes, request: Request, kind: Kind, take: Callable[[Obj], T | None], rows: list[T]
-) -> tuple[int, Obj]:
-    """Parses a page and makes its rows; what `take` does not keep is gone before the collector looks again."""
-    with without_collector():
-        items, metadata = parse_list(raw, request.about)
-        deep, count = may_hold_secrets(raw, kind), len(items)
-        items.reverse()
-        while items:
-            row = take(cleaned(items.pop(), kind, deep=deep))
-            if row is not None:
-                rows.append(row)
-    return count, metadata
+    Args:
+        version: the server's, such as `v1.33.4-eks-1a2b3c`; None where it is not known.
+    """
+    parts = (version or "").lstrip("v").split(".")
+    digits = [part for part in parts[:2] if part.isdigit()]
+    return STREAMED_PAGE if tuple(map(int, digits)) >= _STREAMING_SINCE else PAGE

@@ -12,15 +12,11 @@ from typing import Any, cast
 
 import orjson
 
-from firstmate_tools import fields
 from firstmate_tools.errors import FailedReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import SECRET, Kind
 
 from .scrub import scrub
-
-_ITEMS = b'"items":['
-_LONGEST_HEAD = 20_000
 
 
 @contextlib.contextmanager
@@ -84,30 +80,18 @@ def parse_item(raw: bytes, kind: Kind, what: str) -> Obj:
     return cleaned(parse_object(raw, what), kind, deep=may_hold_secrets(raw, kind))
 
 
-def parse_list(raw: bytes, what: str) -> tuple[list[Obj], Obj]:
-    """The items of a list, not yet scrubbed, and the list's own metadata. `paging` scrubs them one by one.
+def objects_of(value: Obj, what: str) -> list[Obj]:
+    """The items of a list, not yet scrubbed: `itemstream` scrubs them one by one.
 
     Raises:
-        FailedReadError: no list came.
+        FailedReadError: it is no list.
     """
-    value = parse_object(raw, what)
     found: object = value.get("items")
     if found is None and "items" in value:  # Go writes null for an empty list that was never filled
         found = []
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in cast("list[object]", found)):
         raise FailedReadError(f"The answer to {what} is no list of objects.")
-    return cast("list[Obj]", found), fields.mapping(value, "metadata")
-
-
-def head_of(raw: bytes) -> Obj:
-    """The metadata of a list, without parsing its items; {} where the items come first (as custom resources do)."""
-    end = raw.find(_ITEMS, 0, _LONGEST_HEAD)
-    if end < 0:
-        return {}
-    try:
-        return fields.mapping(orjson.loads(raw[:end] + _ITEMS + b"]}"), "metadata")
-    except orjson.JSONDecodeError:
-        return {}
+    return cast("list[Obj]", found)
 
 
 def may_hold_secrets(raw: bytes, kind: Kind) -> bool:

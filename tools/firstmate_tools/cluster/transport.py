@@ -10,46 +10,19 @@ import contextlib
 import time
 import zlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from firstmate_tools.errors import ConfigurationError, FailedReadError, TimedOutError, UnreachableError
 
-from .answers import Answer
+from .answers import OK, Answer
 from .auth import Connection, Presented
+from .flights import Pour
 from .wire import Request
 
 _GZIP = 16 + zlib.MAX_WBITS
-_LONGEST_BODY = 1_000_000_000
-_LONGEST_ERROR = 100_000
+_LONGEST_REFUSAL = 100_000
 _CHUNK = 1 << 16
-
-
-class Sink(Protocol):
-    """Takes the body of a good answer as it comes."""
-
-    def feed(self, chunk: bytes) -> None:
-        """Raises a ReadError to stop the transfer."""
-        ...
-
-    def body(self) -> bytes: ...
-
-
-class Whole:
-    """Keeps the whole body, up to a limit that only a broken or hostile server reaches."""
-
-    def __init__(self, most: int = _LONGEST_BODY) -> None:
-        self._chunks: list[bytes] = []
-        self._left = most
-
-    def feed(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise FailedReadError("The answer is larger than this program takes.", "Ask for less at a time.")
-        self._chunks.append(chunk)
-
-    def body(self) -> bytes:
-        return b"".join(self._chunks)
 
 
 class Transport:
@@ -70,14 +43,14 @@ class Transport:
             await session.close()
 
     async def exchange(
-        self, request: Request, presented: Presented, sink: Sink, count: Callable[[int], None]
+        self, request: Request, presented: Presented, pour: Pour, count: Callable[[int], None]
     ) -> Answer:
         """Sends a request and reads the answer to its end.
 
         Args:
             request: what the policy let pass.
             presented: credentials.
-            sink: takes the body of a 200.
+            pour: takes the body of a good answer, decompressed, as it comes.
             count: is told the bytes of body as they come over the wire, compressed.
 
         Raises:
@@ -89,7 +62,7 @@ class Transport:
         try:
             async with session.request(**self._arguments(request, presented)) as response:
                 try:
-                    return await _read(response, request, sink, count)
+                    return await _read(response, request, pour, count)
                 except BaseException:
                     response.close()  # and the connection with it: the rest of the body must not be read by anyone
                     raise
@@ -250,25 +223,25 @@ def _public(address: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-async def _read(response: Any, request: Request, sink: Sink, count: Callable[[int], None]) -> Answer:
+async def _read(response: Any, request: Request, pour: Pour, count: Callable[[int], None]) -> Answer:
     headers, at = {name.lower(): value for name, value in response.headers.items()}, time.monotonic()
-    good = response.status in (200, 201)
-    into = sink if good else Whole()
+    good, kept = response.status in OK, bytearray()
     packed = headers.get("content-encoding", "").lower()
     if packed not in ("", "identity", "gzip"):
         raise FailedReadError(f"The answer to {request.about} is packed in a way that was not asked for.")
     inflate = zlib.decompressobj(_GZIP) if packed == "gzip" else None
-    left = None if good else _LONGEST_ERROR
     try:
         async for chunk in response.content.iter_chunked(_CHUNK):
             count(len(chunk))
-            into.feed(inflate.decompress(chunk) if inflate else chunk)
-            if left is not None and (left := left - len(chunk)) <= 0:
+            plain = inflate.decompress(chunk) if inflate else chunk
+            if good:
+                await pour(plain)
+            elif len(kept) < _LONGEST_REFUSAL:
+                kept += plain
+            else:
                 break
-        if inflate:
-            into.feed(inflate.flush())
     except zlib.error as error:
         raise FailedReadError(f"The answer to {request.about} is torn: {error}.") from error
     if inflate and good and not inflate.eof:
         raise FailedReadError(f"The answer to {request.about} broke off.", "Ask again.")
-    return Answer(response.status, headers, into.body(), at)
+    return Answer(response.status, headers, bytes(kept), at)
