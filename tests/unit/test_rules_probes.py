@@ -75,7 +75,7 @@ def unready(probe: Obj, message: str, *, ports: list[Obj] | None = None, count: 
     ("message", "expected"),
     [
         (f"Liveness probe failed: {REFUSED}", "refused"),
-        ('Readiness probe failed: timeout: failed to connect service "10.0.0.1:90" within 1s: deadline exceeded', "refused"),
+        ('Readiness probe failed: timeout: failed to connect service "x:90" within 1s: deadline exceeded', "refused"),
         ("Readiness probe failed: HTTP probe failed with statuscode: 404", "path"),
         ("Readiness probe failed: HTTP probe failed with statuscode: 401", "rights"),
         ("Readiness probe failed: HTTP probe failed with statuscode: 503", "unwell"),
