@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 LOCK := requirements.lock
 LOCK_TEST := requirements-test.lock
 
-.PHONY: demo test evals bench lint lock clean
+
+.PHONY: demo test evals demo-snapshot bench lint lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/firstmate demo
@@ -15,6 +16,10 @@ test: $(VENV)/.installed-test lint
 
 evals: $(VENV)/.installed-test
 	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot
+
+# Records the demo anew from its scenario in the lab. The file ships in the wheel.
+demo-snapshot: $(VENV)/.installed-test
+	$(BIN)/python -m evals.lab record evals/demo server/firstmate/data/demo.tar.gz
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m evals.bench

@@ -81,6 +81,15 @@ def compare(live: dict[str, Any], recorded: dict[str, Any]) -> list[str]:
     return found
 
 
+async def record_snapshot(kubeconfig: Path, file: Path, *, name: str = "demo") -> None:
+    """Records a live cluster into a file, under a name of its own instead of the kubeconfig's context.
+
+    Raises:
+        AskError: it could not be recorded.
+    """
+    await _record(LiveSource(name, kubeconfig), file, secrets=False, force=True)
+
+
 async def _ask(source: ClusterSource, scope: str, namespace: str | None) -> Asked:
     spec, grant = _question()
     begin = time.perf_counter()
@@ -96,11 +105,11 @@ async def _ask(source: ClusterSource, scope: str, namespace: str | None) -> Aske
     return Asked(answer.model_dump(mode="json", exclude_none=True), ms, usage.requests, usage.bytes)
 
 
-async def _record(source: ClusterSource, path: Path) -> None:
+async def _record(source: ClusterSource, path: Path, *, secrets: bool = True, force: bool = False) -> None:
     reads = declared_reads(all_tools())
     try:
         async with source.open(Grant.of(reads), deadline_s=_RECORD_DEADLINE_S) as cluster:
-            await record(cluster, path, reads=reads, secrets=True)
+            await record(cluster, path, reads=reads, secrets=secrets, force=force)
     except FirstmateError as error:
         raise AskError(f"no snapshot: {type(error).__name__}: {error}") from error
     finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.lab import apply, cleanup, scenario
-from evals.lab.ask import Asked, ask, differences
+from evals.lab.ask import Asked, ask, differences, record_snapshot
 from evals.lab.errors import LabError, ScenarioError
 from evals.lab.inventory import Ledger
 from evals.lab.lab import Lab
@@ -74,6 +74,18 @@ def run_one(lab: Lab, folder: Path, *, check_snapshot: bool, say: Say) -> Result
     result = _failed(one, error) if error else asking.result()
     _clean(lab, ledger, one, say)
     return _finished(result, say)
+
+
+def record_one(folder: Path, file: Path) -> None:
+    """Sets one scenario up in a lab of its own and records the cluster, as `firstmate snapshot create` does.
+
+    Raises:
+        LabError: it could not be set up or recorded.
+    """
+    one = scenario.load(folder)
+    with Lab(f"record-{os.getpid()}") as lab:
+        apply.set_up(lab, one, apply.begin(lab))
+        asyncio.run(record_snapshot(lab.kubeconfig, file))
 
 
 def _set_up_and_ask(lab: Lab, one: Scenario, ledger: Ledger, *, check_snapshot: bool) -> Result:
