@@ -1,5 +1,7 @@
 """What may leave for an API server, as tables, and the proof at a socket that nothing else does."""
 
+import subprocess
+import sys
 from urllib.parse import quote
 
 import pytest
@@ -300,6 +302,12 @@ async def test_a_name_with_shell_or_flag_characters_stays_a_name(api: FakeApi, s
 def test_reviews_are_built_as_the_policy_wants_them() -> None:
     request = review_request("SelfSubjectAccessReview", "selfsubjectaccessreviews", {})
     policy.check(request.method, request.target, request.body, NOTHING)
+
+
+def test_nothing_heavy_is_imported_before_a_cluster_is_asked() -> None:
+    heavy = "('kubernetes', 'aiohttp', 'boto3', 'botocore', 'yaml')"
+    code = f"import sys, firstmate_tools.cluster.live; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_limits_are_gentle_by_default() -> None:

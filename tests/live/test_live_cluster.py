@@ -97,8 +97,11 @@ async def test_pages_make_the_same_list_as_one(cluster: LiveCluster) -> None:
     assert (
         [name_of(one) for one in pages] == [name_of(one) for one in whole.items] == [f"many-{i:02}" for i in range(25)]
     )
-    swept = await cluster.sweep(CONFIG_MAP, name_of, namespace=NS, labels="set=many", most=1)
+    swept = await cluster.sweep(CONFIG_MAP, name_of, namespace=NS, labels="set=many")
     assert swept.items == [name_of(one) for one in whole.items]
+    some = await cluster.sweep(CONFIG_MAP, name_of, namespace=NS, labels="set=many", most=4)
+    assert len(some.items) == 4
+    assert some.more
 
 
 async def test_the_metadata_form_is_the_metadata_of_the_whole(cluster: LiveCluster) -> None:
