@@ -190,6 +190,30 @@ async def test_a_log_that_is_not_there_says_why(cluster: LiveCluster) -> None:
         await cluster.logs(LogRequest(NS, "placeless", "nope"))
 
 
+async def test_logs_come_with_their_end(place: Lab, cluster: LiveCluster, tmp_path: Path) -> None:
+    lines = {"current": [f"line {i}" for i in range(300)] + ["x" * 2_000_000, "the end"], "previous": ["it died"]}
+    for name, texts in lines.items():
+        stamped = (f"2026-01-02T03:04:05.000000000Z stdout F {text}\n" for text in texts)
+        (tmp_path / name).write_text("".join(stamped))
+    files = {"logsFile": str(tmp_path / "current"), "previousLogsFile": str(tmp_path / "previous")}
+    logs = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "metadata": metadata("talks")}
+    place.client.apply({**logs, "spec": {"logs": [{"containers": ["app"], **files}]}})
+    spec = {"containers": [{"name": "app", "image": "registry.example/app:1"}]}
+    place.client.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata("talks"), "spec": spec})
+
+    def runs() -> bool:
+        return (place.client.get("Pod", "talks", NS) or {})["status"]["phase"] == "Running"
+
+    await asyncio.to_thread(place.client.wait_until, "the pod runs", runs, timeout_s=20)
+    assert await cluster.logs(LogRequest(NS, "talks", "app", tail_lines=1)) == "the end\n"
+    assert await cluster.logs(LogRequest(NS, "talks", "app", previous=True)) == "it died\n"
+    stamped_end = await cluster.logs(LogRequest(NS, "talks", "app", tail_lines=1, timestamps=True))
+    assert stamped_end == "2026-01-02T03:04:05.000000000Z the end\n"
+    whole = await cluster.logs(LogRequest(NS, "talks", "app", tail_lines=None))
+    assert whole.endswith("the end\n")
+    assert len(whole) <= 1_000_000
+
+
 @pytest.fixture
 def limited(place: Lab) -> Path:
     """A user who may list pods in the namespace, and nothing else."""
