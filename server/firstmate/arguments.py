@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from firstmate.jsonschema import schema_of
 from firstmate.nearest import nearest
 from firstmate_tools.errors import UsageError
 from firstmate_tools.toolspec import ToolSpec
@@ -21,12 +22,11 @@ CLUSTER = "cluster"
 SHARED = frozenset({CLUSTER, "namespace", "detail", "limit", "cursor"})
 """Arguments whose meaning is the same everywhere."""
 
-_UNSPOKEN = ("title", "maxLength")  # held by validation; a model gains nothing from reading them
 _MOST_ERRORS = 3
 
 
 class _Arguments(BaseModel):
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, defer_build=True)
 
 
 @cache
@@ -43,37 +43,11 @@ def model_of(spec: ToolSpec) -> type[BaseModel]:
 @cache
 def input_schema(spec: ToolSpec) -> dict[str, Any]:
     """The JSON Schema of a tool's arguments, as a model sees it."""
-    schema = lean(model_of(spec).model_json_schema())
+    schema = schema_of(model_of(spec))
     for name, one in cast("dict[str, dict[str, Any]]", schema.get("properties", {})).items():
         if name in SHARED:
             one.pop("description", None)
     return schema
-
-
-def lean(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON Schema without titles, null unions, null defaults and lengths of texts."""
-    return cast("dict[str, Any]", _lean(schema))
-
-
-def _lean(value: object, *, names: bool = False) -> object:
-    """`names` says that the keys are names of properties, not words of JSON Schema."""
-    if isinstance(value, list):
-        return [_lean(one) for one in cast("list[object]", value)]
-    if not isinstance(value, dict):
-        return value
-    schema = cast("dict[str, object]", value)
-    if names:
-        return {key: _lean(one) for key, one in schema.items()}
-    kept = {
-        key: _lean(one, names=key in {"properties", "$defs"})
-        for key, one in schema.items()
-        if key not in _UNSPOKEN and not (key == "default" and one is None)
-    }
-    some = [one for one in cast("list[object]", kept.get("anyOf", [])) if one != {"type": "null"}]
-    if len(some) == 1 and isinstance(some[0], dict):
-        del kept["anyOf"]
-        kept = {**cast("dict[str, object]", some[0]), **kept}
-    return kept
 
 
 def validate(spec: ToolSpec, given: Mapping[str, object]) -> dict[str, Any]:

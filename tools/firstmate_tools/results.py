@@ -19,7 +19,8 @@ Outcome = Literal["problems_found", "nothing_found", "inconclusive"]
 class Model(BaseModel):
     """Base of everything that a result holds. Nulls are dropped when it leaves."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Validators are built when first used: a server that lists its tools needs none of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ObjectRef(Model):

@@ -72,13 +72,14 @@ def serve(
 def _built(settings: Settings) -> "FirstmateServer":
     from firstmate.mcp import quickstart
 
-    quickstart.load()
-    from firstmate.calls import Calls
-    from firstmate.catalogue import all_tools
-    from firstmate.clusters import ConfiguredClusters
-    from firstmate.mcp.server import build
+    with quickstart.starting():
+        quickstart.load()
+        from firstmate.calls import Calls
+        from firstmate.catalogue import all_tools
+        from firstmate.clusters import ConfiguredClusters
+        from firstmate.mcp.server import build
 
-    return build(Calls(ConfiguredClusters(settings), all_tools()))
+        return build(Calls(ConfiguredClusters(settings), all_tools()))
 
 
 def _say(url: str, port: int) -> None:

@@ -16,17 +16,37 @@ from typing import Any, cast
 import pydantic
 
 
+@contextmanager
+def starting() -> Generator[None]:
+    """Within it no garbage is collected, and what was made in it is never looked through again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.freeze()
+            gc.enable()
+
+
 def load() -> None:
     """Imports the SDK, unless somebody has done so."""
-    if "mcp" not in sys.modules:
-        with _deferred():
-            importlib.import_module("mcp.server.mcpserver")
-            importlib.import_module("mcp.client")
+    if "mcp" in sys.modules:
+        return
+    with _deferred():
+        server: Any = importlib.import_module("mcp.server.mcpserver.server")
+        importlib.import_module("mcp.client")
+    # The SDK would load rich to set logging up, which `serve` does itself.
+    server.configure_logging = _no_logging
+
+
+def _no_logging(level: str = "") -> None:
+    pass
 
 
 @contextmanager
 def _deferred() -> Generator[None]:
-    """Within it, models and type adapters are defined without being built, and no garbage is collected."""
+    """Within it, models and type adapters are defined without being built."""
     every_model = cast("dict[str, Any]", pydantic.BaseModel.model_config)
     adapter: Any = pydantic.TypeAdapter
     build = adapter.__init__
@@ -36,13 +56,9 @@ def _deferred() -> Generator[None]:
             config = pydantic.ConfigDict(defer_build=True)
         build(self, type, config=config, _parent_depth=_parent_depth + 1, module=module)
 
-    collecting = gc.isenabled()
-    gc.disable()
     every_model["defer_build"], adapter.__init__ = True, later
     try:
         yield
     finally:
         del every_model["defer_build"]
         adapter.__init__ = build
-        if collecting:
-            gc.enable()

@@ -8,7 +8,8 @@ from typing import Any
 from mcp.types import Tool, ToolAnnotations
 
 from firstmate.answers import compact
-from firstmate.arguments import input_schema, lean
+from firstmate.arguments import input_schema
+from firstmate.jsonschema import schema_of
 from firstmate.mcp.egress import NOTE
 from firstmate_tools.toolspec import ToolSpec
 
@@ -32,7 +33,7 @@ def description(spec: ToolSpec) -> str:
 
 def output_schema(spec: ToolSpec) -> dict[str, Any]:
     """The schema of what leaves: nulls are dropped, so that only what has no default is required."""
-    schema = lean(spec.result().model_json_schema(mode="validation"))
+    schema = schema_of(spec.result())
     if spec.untrusted:
         schema["properties"] = {NOTE: {"type": "string"}, **schema["properties"]}
     return schema
