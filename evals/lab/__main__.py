@@ -130,6 +130,18 @@ def _end(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+@app.command(name="record")
+def record_scenario(
+    scenario: Annotated[Path, typer.Argument(help="A scenario's folder.")],
+    file: Annotated[Path, typer.Argument(help="Where to: a .tar.gz; replaced if it is there.")],
+) -> None:
+    """Set a scenario up in a lab of its own and record it as a snapshot (this is how the demo is made)."""
+    from evals.lab.run import record_one
+
+    record_one(scenario, file)
+    typer.echo(f"{file}: {file.stat().st_size} bytes", err=True)
+
+
 def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     try:
