@@ -147,7 +147,7 @@ def fold(rows: Iterable[EventRow]) -> list[EventEntry]:
     groups: dict[tuple[str, ...], list[EventRow]] = defaultdict(list)
     for row in rows:
         message = row.message.replace(row.about.name, "…") if row.about.name else row.message
-        shape = _GENERATED.sub("-…", template_of(message))
+        shape = template_of(_GENERATED.sub("-…", message))
         about = (row.about.kind, row.about.namespace, _container(row))
         groups[row.type, row.reason, shape, *about].append(row)
     entries = [_entry(group) for group in groups.values()]

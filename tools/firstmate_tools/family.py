@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.cluster.base import Cluster
@@ -25,6 +25,8 @@ from firstmate_tools.views import podreasons, rollout
 MANY_NAMESPACES = 3
 MOST_EVENTS = 20_000
 MOST_WHY = 5
+STALLED = timedelta(minutes=10)
+"""How long a rollout may stand still; the default of a Deployment's progressDeadlineSeconds."""
 _REVISIONS = {
     "Deployment": kinds.REPLICA_SET,
     "StatefulSet": kinds.CONTROLLER_REVISION,
@@ -116,6 +118,15 @@ class Family:
         fresh = [row for row in rows if newest is None or row.last is None or row.last >= newest]
         return sorted(fresh, key=newest_first)
 
+    def idle(self, ref: Ref, obj: Obj) -> timedelta:
+        """How long nothing of it has moved: itself, its conditions, revisions and pods."""
+        below = [*self._of(ref, kinds.REPLICA_SET), *self._of(ref, kinds.CONTROLLER_REVISION), *self.pods(ref)]
+        moments = [fields.time_at(one, "metadata", "creationTimestamp") for one in (obj, *below)]
+        for entry in fields.items(obj, "status", "conditions"):
+            moments += [fields.time_at(entry, name) for name in ("lastUpdateTime", "lastTransitionTime")]
+        newest = max((moment for moment in moments if moment), default=None)
+        return self.now - newest if newest else timedelta()
+
     def why(self, ref: Ref, obj: Obj) -> tuple[list[str], datetime | None]:
         """Why a workload is in trouble, the most telling first, and since when."""
         conditions = list(rollout.bad_conditions(obj))
@@ -128,7 +139,10 @@ class Family:
                 lines.append(podreasons.event_text(row, self.now))
         lines += [said for said, _ in conditions if said.startswith("Progressing is")]
         if not lines:
-            lines = [said for said, _ in conditions]
+            lines = [said for said, _ in conditions] or [
+                f"nothing of it has moved for {podreasons.span(self.idle(ref, obj).total_seconds())}, "
+                "and neither pods nor warnings say why"
+            ]
         moments = [podreasons.unwell_since(pod) for pod in self.unwell(ref)] + [moment for _, moment in conditions]
         return lines[:MOST_WHY], min((moment for moment in moments if moment), default=None)
 

@@ -13,7 +13,7 @@ from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.diagnosis.scope import Scope, parse_scope
 from firstmate_tools.diagnosis.slim import unmanaged
 from firstmate_tools.errors import ReadError, UsageError
-from firstmate_tools.family import Family, read_family
+from firstmate_tools.family import STALLED, Family, read_family
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import EVENT, NAMESPACE, POD, Kind
 from firstmate_tools.paging import page
@@ -230,7 +230,8 @@ def _closely(standing: Standing, kind: Kind, obj: Obj, family: Family, *, whole:
     """A workload with its pods, its revisions, and why it is in trouble."""
     ref = ref_of(obj, kind)
     on_its_way = standing.state in rollout.ON_THE_WAY
-    held_up = bool(family.unwell(ref) or (on_its_way and family.refusals(ref)))
+    idle = standing.state != "running" and family.idle(ref, obj) > STALLED
+    held_up = bool(family.unwell(ref) or (on_its_way and (idle or family.refusals(ref))))
     calm = (standing.settled or on_its_way) and not held_up
     why, since = ([], None) if calm else family.why(ref, obj)
     revisions = family.revisions(ref)
