@@ -66,6 +66,10 @@ def test_a_container_that_is_killed_again_and_again_is_found_while_it_runs() -> 
     assert (found.cause, found.severity) == ("oom-killed-container-limit", "warning")
 
 
+def test_a_single_kill_at_the_limit_is_a_weakness() -> None:
+    assert finding(*running_again(137, "OOMKilled", restarts=1, age=120, spec=LIMITED)).severity == "info"
+
+
 def test_a_limit_that_the_template_does_not_have_is_said_to_be_injected() -> None:
     objects = looping(137, "OOMKilled", spec=LIMITED)
     template = {"metadata": {"labels": {"app": "cart"}}, "spec": {"containers": [container()]}}
@@ -170,7 +174,7 @@ def test_a_kill_by_nobody_is_possible_only() -> None:
         running_again(1, restarts=1, age=20),
         running_again(1, restarts=2, age=20),
         running_again(1, restarts=9, age=7200),
-        running_again(137, "OOMKilled", restarts=1, age=60, spec=LIMITED),
+        running_again(137, "OOMKilled", restarts=1, age=4000, spec=LIMITED),
         running_again(137, "OOMKilled", restarts=4, age=7200, spec=LIMITED),
         running_again(255, "Unknown", restarts=1, age=20),
     ],

@@ -10,6 +10,7 @@ from verdicts import app, bystanders, damaged, finding, linked, named, roots, se
 
 from firstmate_tools.diagnosis.probing import answer
 from firstmate_tools.diagnosis.rule import LogWant, all_rules
+from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
 
 CART = "deployment/cart"
@@ -40,10 +41,11 @@ def killed(
     restarts: int = 5,
     ports: list[Obj] | None = None,
     killing: bool = True,
+    ran: float = 45,
     **more: Any,
 ) -> list[Obj]:
     """A Deployment whose container its liveness probe has killed."""
-    last = {"exitCode": code, "reason": "Error", "startedAt": ago(60), "finishedAt": ago(15)}
+    last = {"exitCode": code, "reason": "Error", "startedAt": ago(15 + ran), "finishedAt": ago(15)}
     state: dict[str, Any] = {"waiting": "CrashLoopBackOff", "ready": False}
     probes = {"liveness": probe, **more.pop("probes", {})}
     objects = app(spec=probed(ports, **probes), last=last, restarts=restarts, **{**state, **more})
@@ -120,6 +122,23 @@ def test_a_kill_is_told_from_an_error_whatever_the_exit_code(code: int) -> None:
 
 def test_a_kill_is_told_by_the_probes_failures_where_killing_was_not_read() -> None:
     assert roots(*killed(http(8081), REFUSED, code=143, killing=False)) == [(LIVENESS, CART)]
+
+
+def test_a_kill_at_a_port_that_nobody_has_is_told_from_an_error_without_killing_events() -> None:
+    assert roots(*killed(http(8081), REFUSED, code=1, killing=False)) == [(LIVENESS, CART)]
+    for objects in (
+        killed(http(8080), REFUSED, code=1, killing=False),
+        killed(http(8081), REFUSED, code=1, killing=False, ran=2),
+    ):
+        assert roots(*objects) == [("application-exits-on-error", CART)]
+    alone = killed(http(8081), REFUSED, code=1, killing=False)
+    assert roots(*alone, scope=Scope(namespace="shop")) == [("application-exits-on-error", CART)]
+
+
+def test_a_probe_that_asks_another_host_is_a_mistake() -> None:
+    assert roots(*unready(http(host="localhost"), "dial tcp 127.0.0.1:8080: connect: connection refused")) == [
+        (READINESS, CART)
+    ]
 
 
 def test_a_container_that_is_up_between_two_kills_is_found() -> None:

@@ -83,6 +83,11 @@ def test_a_workload_scaled_to_zero_is_selected_well() -> None:
     assert roots(deployment("cart", replicas=0), service("cart")) == []
 
 
+def test_labels_that_controllers_give_to_pods_are_not_missed_in_templates() -> None:
+    one = service("cart", selector={"app": "cart", "statefulset.kubernetes.io/pod-name": "cart-0"})
+    assert roots(deployment("cart", replicas=0), one) == []
+
+
 def test_backends_that_cannot_be_created_are_selected_well() -> None:
     assert SELECTOR not in {
         cause for cause, _ in roots(deployment("cart"), replica_set("cart-1", of="cart"), service("cart"))

@@ -16,6 +16,7 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.graph import template_labels
 from firstmate_tools.kinds import Kind
 from firstmate_tools.refs import Ref, controller_of, ref_of
+from firstmate_tools.selectors import matches_map
 
 WORKLOADS: tuple[Kind, ...] = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.REPLICA_SET)
 ALIKE = 0.7
@@ -91,6 +92,26 @@ class Near:
     missed: dict[str, str]
     strong: bool
     score: int
+
+
+GIVEN_TO_PODS = frozenset(
+    {
+        "statefulset.kubernetes.io/pod-name",
+        "apps.kubernetes.io/pod-index",
+        "controller-revision-hash",
+        "pod-template-hash",
+    }
+)
+"""Labels that controllers add to pods; no template has them."""
+
+
+def selects(service: Obj, backend: Backend) -> bool:
+    """Whether a Service selects a pod, or the pods that a workload makes."""
+    selector = fields.string_map(service, "spec", "selector")
+    if backend.ref.kind != "Pod":
+        rest = {key: value for key, value in selector.items() if key not in GIVEN_TO_PODS}
+        selector = rest or selector
+    return matches_map(selector, backend.labels)
 
 
 IDENTITY = frozenset({"app", "name", "k8s-app", "run", "app.kubernetes.io/name"})

@@ -60,7 +60,7 @@ def failing_now(facts: Facts, ref: Ref, pod: Obj, container: Container, check: C
     """Whether a probe has failed since the present run began."""
     began = fields.time_at(container.status, "state", "running", "startedAt")
     rows = failed_checks(facts, ref, pod, container, check)
-    return any(began is not None and row.last is not None and row.last > began for row in rows)
+    return any(began is not None and row.last is not None and row.last >= began for row in rows)
 
 
 Killer = Literal["", "liveness", "startup", "hook"]

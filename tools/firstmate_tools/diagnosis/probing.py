@@ -8,6 +8,7 @@ declares proves a mistake only together with a refused connection.
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from firstmate_tools import fields, podstate
@@ -80,6 +81,22 @@ def declared_anywhere(pod: Obj) -> set[int]:
     return {port for c in podstate.containers(pod) if c.role != "ephemeral" for port in declared(c).values()}
 
 
+def asks_nobody(pod: Obj, container: Container, check: str) -> bool:
+    """Whether a probe asks a port that no container of the pod declares, while its own declares others."""
+    probe, own = read(container, check), declared(container)
+    asked = number(container, probe) if probe else None
+    return bool(own) and asked is not None and asked not in declared_anywhere(pod)
+
+
+def patience(container: Container, check: str) -> timedelta:
+    """How long a probe fails before the kubelet acts on it (defaults: the probe's documentation above)."""
+    spec = fields.mapping(container.spec, f"{check}Probe")
+    period = fields.number(spec, "periodSeconds", default=10)
+    threshold = fields.number(spec, "failureThreshold", default=3)
+    seconds = fields.number(spec, "initialDelaySeconds") + period * (threshold - 1)
+    return timedelta(seconds=min(max(seconds, 0), 10**6))
+
+
 Answer = Literal["refused", "protocol", "path", "rights", "command", "file", "unwell", "slow", "other"]
 """What came back: nobody listens; another protocol; 404 and the like; 401 or 403; a command, or a file that it reads,
 does not exist; the program itself says that it is unwell (5xx, NOT_SERVING); no answer in time."""
@@ -96,7 +113,8 @@ _ANSWERS: tuple[tuple[Answer, str], ...] = (
     # A gRPC probe keeps trying until its time is up: a refused connection shows as a time-out of the connection.
     ("refused", r"(?i)failed to connect service|connection refused|no route to host|connection reset"),
     ("slow", r"(?i)deadline exceeded|Client\.Timeout|i/o timeout|timed out|did not complete within"),
-    ("command", r"executable file not found|OCI runtime exec failed.*no such file|stat \S+: no such file|: not found$"),
+    ("command", r"executable file not found|OCI runtime exec failed.*no such file|stat \S+: no such file"),
+    ("command", r": not found$|command not found"),
     ("file", r"No such file or directory|can't open|cannot open"),
     ("unwell", r"statuscode: (?:5\d\d|429)|service unhealthy"),
     ("rights", r"statuscode: 40[13]\b"),

@@ -12,7 +12,6 @@ from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
 from firstmate_tools.refs import Ref, ref_of
-from firstmate_tools.selectors import matches_map
 
 HELPERS = frozenset(
     {"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "cloud-sql-proxy", "daprd", "vault-agent"}
@@ -76,12 +75,11 @@ def _pods(facts: Facts, service: Obj) -> list[tuple[Ref, str, Obj]]:
     chosen = [pod for pod in pods if podstate.ready(pod)] or pods
     if chosen:
         return [(ref_of(pod, kinds.POD), "spec.", pod) for pod in chosen]
-    selector = fields.string_map(service, "spec", "selector")
     every = backends.candidates(facts).get(fields.namespace_of(service), [])
     return [
         (b.ref, "spec.template.spec.", fields.mapping(b.obj, "spec", "template"))
         for b in every
-        if b.ref.kind != "Pod" and b.wanted and matches_map(selector, b.labels)
+        if b.ref.kind != "Pod" and b.wanted and backends.selects(service, b)
     ]
 
 

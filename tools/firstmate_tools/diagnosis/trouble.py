@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import revisions, spent
+from firstmate_tools.diagnosis import probing, revisions, spent
 from firstmate_tools.diagnosis.facts import Facts
-from firstmate_tools.diagnosis.heard import KILLED, failing_now, heard, killed_by
+from firstmate_tools.diagnosis.heard import KILLED, failed_checks, failing_now, heard, killed_by, lately
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
 from firstmate_tools.refs import Ref, ref_of
@@ -168,23 +168,41 @@ def _failing_run(facts: Facts, ref: Ref, pod: Obj, container: Container) -> tupl
         return container.terminated, False
     if container.waiting_reason == "CrashLoopBackOff":
         return last, True
-    if container.running and last and container.restarts:
-        again = failing_now(facts, ref, pod, container, "liveness") and container.restarts > 1
-        if again or not recovered(container, facts.now):
-            return last, True
-    return {}, False
+    if not (container.running and last and container.restarts):
+        return {}, False
+    again = _killed_again(facts, ref, pod, container) or not recovered(container, facts.now)
+    return (last, True) if again else ({}, False)
+
+
+def _killed_again(facts: Facts, ref: Ref, pod: Obj, container: Container) -> bool:
+    """Whether a liveness probe that has killed before is about to do it again, although the container may be ready."""
+    if container.restarts < 2:
+        return False
+    if failing_now(facts, ref, pod, container, "liveness"):
+        return True
+    running = _running_for(container, facts.now)
+    young = running is None or running < LOOP_OVER
+    return (
+        container.restarts > 2
+        and young
+        and killed_by(facts, ref, pod, container, container.last_terminated) == "liveness"
+    )
+
+
+def _running_for(container: Container, now: datetime) -> timedelta | None:
+    started = fields.time_at(container.status, "state", "running", "startedAt")
+    return now - started if started else None
 
 
 def recovered(container: Container, now: datetime) -> bool:
     """Whether a container that runs again after a failure has got over it.
 
     One that is ready again after one or two failures has, and one that has outlived its last run or the time that ends
-    a crash loop. A kill at the memory limit that was not the first is expected again for an hour.
+    a crash loop. A kill at the memory limit is expected again for an hour.
     """
-    last, started = container.last_terminated, fields.time_at(container.status, "state", "running", "startedAt")
-    running = now - started if started else None
+    last, running = container.last_terminated, _running_for(container, now)
     finished = fields.time_at(last, "finishedAt")
-    if fields.text(last, "reason") == "OOMKilled" and container.restarts > 1:
+    if fields.text(last, "reason") == "OOMKilled":
         return finished is not None and now - finished > KILLS_AGAIN
     if running is None:
         return container.ready
@@ -206,6 +224,8 @@ def _of_end(facts: Facts, ref: Ref, pod: Obj, container: Container, end: Obj, pr
     killer = killed_by(facts, ref, pod, container, end)
     if killer:
         return "liveness" if killer == "liveness" else "other"
+    if facts.scope.namespace is None and _probed_in_vain(facts, ref, pod, container, end):
+        return "liveness"
     if code == 0:
         again = container.role != "init" and fields.text(pod, "spec", "restartPolicy") not in {"Never", "OnFailure"}
         return "other" if again and container.restarts else None
@@ -215,6 +235,18 @@ def _of_end(facts: Facts, ref: Ref, pod: Obj, container: Container, end: Obj, pr
         return "other"
     unheard = code in KILLED and container.spec.get("livenessProbe") and not facts.events(ref)
     return "other" if unheard else "exit"
+
+
+def _probed_in_vain(facts: Facts, ref: Ref, pod: Obj, container: Container, end: Obj) -> bool:
+    """Whether a liveness probe that nobody can answer had the time to kill, whatever exit code the program made of it.
+
+    For questions about the whole cluster, which do not read the Killing events that would say so.
+    """
+    began, finished = fields.time_at(end, "startedAt"), fields.time_at(end, "finishedAt")
+    if began is None or finished is None or finished - began < probing.patience(container, "liveness"):
+        return False
+    failed = any(lately(facts, row) for row in failed_checks(facts, ref, pod, container, "liveness"))
+    return failed and probing.asks_nobody(pod, container, "liveness")
 
 
 def memory_limit(pod: Obj, container: Container) -> tuple[str, str]:

@@ -98,7 +98,8 @@ def killed_at_limit(facts: Facts) -> Verdicts:
         yield Finding(
             cause="oom-killed-container-limit",
             object=one.workload,
-            severity=severity(facts, one),
+            # Killed once and ready again: a weakness that may have been a single spike.
+            severity="info" if podstate.ready(one.pod) and one.container.restarts == 1 else severity(facts, one),
             confidence="certain",
             summary=(
                 f"Container {one.container.name} of {one.workload} is killed at its memory limit of "

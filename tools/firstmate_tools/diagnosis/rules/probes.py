@@ -150,6 +150,14 @@ def _mistake(facts: Facts, one: Trouble, check: Check) -> Mistake | None:
     if _passes_elsewhere(facts, one, check):
         return None
     rows = _failures(facts, one, check)
+    host = fields.text(probe.spec, "host")
+    if (
+        host
+        and rows
+        and not fields.flag(one.pod, "spec", "hostNetwork")
+        and host != fields.text(one.pod, "status", "podIP")
+    ):
+        return Mistake("likely", f"it asks {probe} of host {host} instead of the pod")
     found = [m for row in rows for m in _of_answer(facts, one, check, probe, row)]
     return (
         next(iter(found), None)
@@ -272,12 +280,7 @@ def _same(one: Trouble, pod: fields.Obj) -> bool:
 
 def _survives(facts: Facts, one: Trouble, container: Container) -> bool:
     """Whether a container has outlived the time after which its liveness probe would have killed it."""
-    probe = fields.mapping(one.container.spec, "livenessProbe")
-    period, threshold = (
-        fields.number(probe, "periodSeconds", default=10),
-        fields.number(probe, "failureThreshold", default=3),
-    )
-    budget = timedelta(seconds=fields.number(probe, "initialDelaySeconds") + period * (threshold + 1) + 30)
+    budget = probing.patience(one.container, "liveness") + timedelta(seconds=60)
     began = fields.time_at(container.status, "state", "running", "startedAt")
     return not container.restarts and began is not None and facts.now - began > budget
 

@@ -12,7 +12,7 @@ from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis import backends, lib, targets
 from firstmate_tools.diagnosis.backends import Near
 from firstmate_tools.diagnosis.facts import Facts
-from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, fact, quote
+from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, RuledOut, fact, quote
 from firstmate_tools.diagnosis.heard import heard
 from firstmate_tools.diagnosis.peers import awaited
 from firstmate_tools.diagnosis.rule import ListWant, Verdicts, Want, rule
@@ -21,7 +21,6 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.results import Confidence, Severity
-from firstmate_tools.selectors import matches_map
 
 OBSERVED = (
     kinds.SERVICE,
@@ -48,11 +47,11 @@ MOST_NAMED = 20
 def service_selector(facts: Facts) -> Verdicts:
     """https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/#does-the-service-have-any-endpoints"""
     for service in _services(facts):
-        namespace, selector = fields.namespace_of(service), fields.string_map(service, "spec", "selector")
+        namespace = fields.namespace_of(service)
         every = backends.candidates(facts).get(namespace, [])
         ref = ref_of(service, kinds.SERVICE)
         of_jobs = any(r.kind == "Job" for r in facts.graph.before(ref, "selects"))
-        if of_jobs or any(matches_map(selector, backend.labels) for backend in every):
+        if of_jobs or any(backends.selects(service, backend) for backend in every):
             continue
         near = backends.nearest(service, every)
         blind = not all(facts.knows(kind, namespace) for kind in backends.WORKLOADS)
@@ -178,13 +177,14 @@ def service_endpoints(facts: Facts) -> Verdicts:
         settling = all(_on_its_way(facts, pod) for pod in pods) if pods else _is_young(facts, ref)
         if (pods or wanted) and not settling:
             yield _not_ready(facts, service, pods, wanted)
+            what = f"it selects {lib.count(len(pods), 'pod')}" if pods else "it selects what a workload would make"
+            yield RuledOut("service-selector-mismatch", f"Service {ref.name} has no backend, but {what}")
 
 
 def _wanted(facts: Facts, service: Obj) -> int:
     """How many pods the workloads that a Service selects should have."""
-    selector = fields.string_map(service, "spec", "selector")
     every = backends.candidates(facts).get(fields.namespace_of(service), [])
-    return sum(b.wanted for b in every if b.ref.kind != "Pod" and matches_map(selector, b.labels))
+    return sum(b.wanted for b in every if b.ref.kind != "Pod" and backends.selects(service, b))
 
 
 def _on_its_way(facts: Facts, pod: Obj) -> bool:
