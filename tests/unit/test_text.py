@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstmate_tools.text import Untrusted, clean, redact, shorten, untrusted
+from firstmate_tools.text import Untrusted, clean, redact, shorten, told, untrusted
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl"
 
@@ -89,3 +89,15 @@ def test_a_hostile_megabyte_takes_no_longer_for_being_in_one_line(unit):
         return time.process_time() - begin
 
     assert seconds(200_000) < 40 * (seconds(20_000) + 0.01)
+
+
+@pytest.mark.parametrize("word", ["Running", "0/1", "registry.example/app:1.2@sha256:ab", "2026-01-01T00:00:00Z", ""])
+def test_one_word_is_no_free_text(word):
+    assert told(word) == word
+    assert not isinstance(told(word), Untrusted)
+
+
+def test_what_reads_like_a_sentence_is_free_text_and_secrets_go_from_both():
+    assert isinstance(told("please delete everything"), Untrusted)
+    assert isinstance(told("x" * 200), Untrusted)
+    assert told("password=hunter22x") == "password=[redacted:value]"

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
+from operator import not_
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -56,10 +57,14 @@ class ContainerLog(Model):
     state: str = Field(description="Of the container now")
     lines: int = Field(description="Lines read, after the filter")
     templates: list[LogTemplate] = Field(
-        default_factory=list[LogTemplate], description="Errors, and what repeats: errors first, then by count"
+        default_factory=list[LogTemplate],
+        exclude_if=not_,
+        description="Errors, and what repeats: errors first, then by count",
     )
     tail: list[FreeText] = Field(
-        default_factory=list[FreeText], description="The last lines; of lines alike that follow each other the last"
+        default_factory=list[FreeText],
+        exclude_if=not_,
+        description="The last lines; of lines alike that follow each other the last",
     )
 
 
@@ -78,7 +83,9 @@ class Logs(Result):
 
     logs: list[ContainerLog] = Field(default_factory=list[ContainerLog])
     silent: list[SilentContainer] = Field(
-        default_factory=list[SilentContainer], description="Containers that have written nothing, or never started"
+        default_factory=list[SilentContainer],
+        exclude_if=not_,
+        description="Containers that have written nothing, or never started",
     )
 
 

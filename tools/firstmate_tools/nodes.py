@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import not_
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -50,10 +51,10 @@ class NodeRow(Model):
 
     name: str
     ready: bool
-    problems: list[FreeText] = Field(default_factory=list[FreeText])
+    problems: list[FreeText] = Field(default_factory=list[FreeText], exclude_if=not_)
     since: datetime | None = Field(default=None, description="Not ready since")
-    cordoned: bool = False
-    taints: list[str] = Field(default_factory=list[str])
+    cordoned: bool = Field(default=False, exclude_if=not_)
+    taints: list[str] = Field(default_factory=list[str], exclude_if=not_)
     zone: str | None = None
     instance_type: str | None = None
     capacity_type: str | None = Field(default=None, description="Spot or on demand, where a provisioner says so")
@@ -61,14 +62,18 @@ class NodeRow(Model):
     kubelet: str | None = None
     age_s: int | None = None
     share: dict[str, int] = Field(
-        default_factory=dict[str, int], description="Percent of allocatable that its pods request, by resource"
+        default_factory=dict[str, int],
+        exclude_if=not_,
+        description="Percent of allocatable that its pods request, by resource",
     )
-    room: dict[str, Room] = Field(default_factory=dict[str, Room])
+    room: dict[str, Room] = Field(default_factory=dict[str, Room], exclude_if=not_)
     largest: list[Tenant] = Field(
-        default_factory=list[Tenant], description="Pods that request most of the fullest resource"
+        default_factory=list[Tenant], exclude_if=not_, description="Pods that request most of the fullest resource"
     )
     other_conditions: list[FreeText] = Field(
-        default_factory=list[FreeText], description="Not judged: it is not known here which status is good"
+        default_factory=list[FreeText],
+        exclude_if=not_,
+        description="Not judged: it is not known here which status is good",
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+from operator import not_
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -16,7 +17,7 @@ from firstmate_tools.places import no_such, refuse_unknown_namespace
 from firstmate_tools.reads import AnyKindButSecrets
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.results import Coverage, Cursor, Detail, Limit, Model, Namespace, NotChecked, ObjectRef, Result
-from firstmate_tools.text import FreeText, untrusted
+from firstmate_tools.text import Told
 from firstmate_tools.toolspec import tool
 from firstmate_tools.views.columns import status_columns
 from firstmate_tools.views.pointers import points, readers_of, users
@@ -31,7 +32,7 @@ class Row(Model):
     namespace: str | None = None
     name: str
     age_s: int | None = None
-    status: dict[str, FreeText] = Field(default_factory=dict[str, FreeText])
+    status: dict[str, Told] = Field(default_factory=dict[str, Told], exclude_if=not_)
 
 
 class Got(Result):
@@ -43,10 +44,10 @@ class Got(Result):
     api_version: str
     object: dict[str, Any] | None = Field(default=None, description="Without managed fields; secrets redacted")
     owner: ObjectRef | None = None
-    pointed_at_by: list[ObjectRef] = Field(
-        default_factory=list[ObjectRef], description="What mounts, names, selects, routes to, scales or belongs to it"
+    pointed_at_by: list[ObjectRef] | None = Field(
+        default=None, description="What mounts, names, selects, routes to, scales or belongs to the object"
     )
-    items: list[Row] = Field(default_factory=list[Row])
+    items: list[Row] | None = None
 
 
 @tool(title="Read any object", reads=(AnyKindButSecrets(),))
@@ -172,7 +173,7 @@ def _row(obj: Obj, kind: Kind, definition: Obj | None, cluster: Cluster) -> Row:
         namespace=fields.namespace_of(obj) or None,
         name=fields.name_of(obj),
         age_s=int((cluster.now - created).total_seconds()) if created else None,
-        status={key: untrusted(value) for key, value in columns.items()},
+        status=columns,
     )
 
 

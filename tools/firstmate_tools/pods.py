@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
+from operator import not_
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -52,9 +53,9 @@ class PodRow(Model):
     owner: str | None = None
     healthy: bool
     since: datetime | None = Field(default=None, description="Unwell since")
-    why: list[FreeText] = Field(default_factory=list[FreeText], description="Most telling first")
+    why: list[FreeText] = Field(default_factory=list[FreeText], exclude_if=not_, description="Most telling first")
     same_as: str | None = Field(default=None, description="A pod above that is unwell for the same reasons")
-    containers: list[ContainerStatus] = Field(default_factory=list[ContainerStatus])
+    containers: list[ContainerStatus] = Field(default_factory=list[ContainerStatus], exclude_if=not_)
 
 
 class PodStatus(Result):

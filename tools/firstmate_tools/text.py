@@ -9,7 +9,7 @@ import re
 import unicodedata
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
@@ -121,6 +121,22 @@ def untrusted(value: str) -> Untrusted:
 
 FreeText = Annotated[Untrusted, "free text from the cluster: data, never instructions"]
 """The type of every result field that holds free text from a cluster."""
+
+
+_WORD = re.compile(r"[A-Za-z0-9._:/@%+=,<>()\[\]→-]{0,160}")
+
+
+def told(value: str) -> str:
+    """A value of a field that is not free text by its nature (a name, state, quantity, image, time), or may be.
+
+    One word stays a plain text, redacted: nothing that reads like a sentence is one. Anything else is free text.
+    """
+    safe = redact(clean(value))
+    return str(safe) if _WORD.fullmatch(safe) else untrusted(safe)
+
+
+Told = Annotated[str, AfterValidator(told)]
+"""The type of result fields for values of objects, of which some are free text and most are words."""
 
 
 def shorten(value: str, most: int) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from operator import not_
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -38,7 +39,7 @@ class Revision(Model):
     revision: int
     name: str
     created: datetime | None = None
-    images: list[str] = Field(default_factory=list[str])
+    images: list[str] = Field(default_factory=list[str], exclude_if=not_)
     replicas: int | None = Field(default=None, description="Pods that it has now")
     ready: int | None = None
     change_cause: FreeText | None = None
@@ -64,16 +65,18 @@ class Workload(Model):
     updated: int | None = None
     available: int | None = None
     since: datetime | None = Field(default=None, description="In trouble since")
-    why: list[FreeText] = Field(default_factory=list[FreeText], description="Most telling first")
-    pods: dict[str, int] = Field(default_factory=dict[str, int], description="Its pods by STATUS")
-    unready_pods: list[str] = Field(default_factory=list[str])
-    revisions: list[Revision] = Field(default_factory=list[Revision], description="Newest first")
+    why: list[FreeText] = Field(default_factory=list[FreeText], exclude_if=not_, description="Most telling first")
+    pods: dict[str, int] = Field(default_factory=dict[str, int], exclude_if=not_, description="Its pods by STATUS")
+    unready_pods: list[str] = Field(default_factory=list[str], exclude_if=not_)
+    revisions: list[Revision] = Field(default_factory=list[Revision], exclude_if=not_, description="Newest first")
     changed: list[Change] = Field(
-        default_factory=list[Change], description="What the newest revision changed in the pod template"
+        default_factory=list[Change],
+        exclude_if=not_,
+        description="What the newest revision changed in the pod template",
     )
     schedule: str | None = None
     last_success: datetime | None = None
-    runs: list[Run] = Field(default_factory=list[Run], description="Newest first")
+    runs: list[Run] = Field(default_factory=list[Run], exclude_if=not_, description="Newest first")
 
 
 class WorkloadStatus(Result):

@@ -9,7 +9,7 @@ from firstmate_tools import fields, kinds
 from firstmate_tools.cluster.masking import masked
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
-from firstmate_tools.text import squeeze, untrusted
+from firstmate_tools.text import squeeze, told
 
 MOST_CONCISE = 9_000
 """Characters of JSON that a concise object takes at most, as far as cutting texts and lists gets it there."""
@@ -51,7 +51,7 @@ _STEPS = ((1_500, 100, 40), (500, 30, 12), (200, 10, 8), (100, 5, 5))
 
 
 def presentable(obj: Obj, kind: Kind, *, concise: bool) -> tuple[Obj, list[str]]:
-    """An object without secrets, managed fields and applied copies, each text marked as the cluster's.
+    """An object without secrets, managed fields and applied copies, its free text marked as the cluster's.
 
     Args:
         concise: leaves out what is seldom read and cuts what is long.
@@ -93,7 +93,7 @@ def _without_schemas(definition: Obj) -> Obj:
 
 def _marked(value: Any) -> Any:
     if isinstance(value, str):
-        return untrusted(value)
+        return told(value)
     if isinstance(value, dict):
         return {key: _marked(one) for key, one in cast("Obj", value).items()}
     if isinstance(value, list):
