@@ -11,7 +11,7 @@ from firstmate_tools.diagnosis import backends, lib, probing
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
-from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.refs import Ref, controller_of, ref_of
 
 HELPERS = frozenset(
     {"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "cloud-sql-proxy", "daprd", "vault-agent"}
@@ -31,7 +31,6 @@ class Astray:
         named: whether all of them are names.
         everywhere: whether in all its pods, not only in some.
         pod: one of those pods, or the workload where there is no pod yet; `prefix` is where its spec begins.
-        pods: how many pods were looked at.
     """
 
     service: Obj
@@ -41,7 +40,6 @@ class Astray:
     pod: Ref
     prefix: str
     declared: Declared
-    pods: int
 
 
 def astray(facts: Facts, service: Obj) -> Astray | None:
@@ -65,16 +63,22 @@ def astray(facts: Facts, service: Obj) -> Astray | None:
         pod=ref,
         prefix=prefix,
         declared=_declared(obj),
-        pods=len(looked_at),
     )
 
 
 def _pods(facts: Facts, service: Obj) -> list[tuple[Ref, str, Obj]]:
-    """What a Service sends to: ready pods, else any pods, else the templates of workloads that should have pods."""
+    """What a Service sends to: ready pods, else any pods, else the templates of workloads that should have pods.
+
+    Of pods that were made from one template only the first is taken.
+    """
     pods = backends.pods_behind(facts, ref_of(service, kinds.SERVICE))
     chosen = [pod for pod in pods if podstate.ready(pod)] or pods
     if chosen:
-        return [(ref_of(pod, kinds.POD), "spec.", pod) for pod in chosen]
+        firsts: dict[object, Obj] = {}
+        for pod in chosen:
+            revision = fields.labels_of(pod).get("controller-revision-hash")
+            firsts.setdefault((controller_of(pod) or fields.name_of(pod), revision), pod)
+        return [(ref_of(pod, kinds.POD), "spec.", pod) for pod in firsts.values()]
     every = backends.candidates(facts).get(fields.namespace_of(service), [])
     return [
         (b.ref, "spec.template.spec.", fields.mapping(b.obj, "spec", "template"))
@@ -137,11 +141,11 @@ def _probed(facts: Facts, ref: Ref, pod: Obj) -> set[int]:
 
 
 def told(astray: Astray) -> str:
-    """`port 80 to http-api, and no container of its 3 pods has a port of that name`."""
+    """`port 80 to http-api, and no container of its pods has a port of that name`."""
     port = astray.ports[0]
     wanted = target(port)
     more = f" (and {lib.count(len(astray.ports) - 1, 'more port')})" if len(astray.ports) > 1 else ""
-    whose = f"of its {lib.count(astray.pods, 'pod')}" if astray.everywhere else "of some of its pods"
+    whose = "of its pods" if astray.everywhere else "of some of its pods"
     what = "has a port of that name" if isinstance(wanted, str) else "declares it"
     return f"port {fields.number(port, 'port')} to {wanted}{more}, and no container {whose} {what}"
 
