@@ -7,7 +7,7 @@ from builders import NOW, ago, container, deployment, event, facts_of, obj, pend
 
 from firstmate_tools import kinds
 from firstmate_tools.diagnosis.engine import judge
-from firstmate_tools.diagnosis.facts import Facts
+from firstmate_tools.diagnosis.facts import Facts, event_row
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.diagnosis.link import link, merge
 from firstmate_tools.diagnosis.rule import GetWant, ListWant, Rule, Want, all_rules
@@ -343,7 +343,12 @@ def test_a_webhook_without_its_service_is_the_finding():
 def test_a_webhook_without_ready_endpoints_is_the_finding(slices: list[Obj]):
     finding = one(*refused(HOOK), webhook(), SHOP, BACKEND, *slices, **IN_SHOP)
     assert "has no ready endpoint" in finding.summary
-    assert Ref("Service", "guard", "w") in finding.awaits
+    assert finding.awaits == ()
+
+
+def test_a_webhook_awaits_the_service_and_the_workloads_behind_it():
+    finding = one(*refused(HOOK), webhook(), SHOP, BACKEND, deployment("w", "guard"), **IN_SHOP)
+    assert finding.awaits == (Ref("Service", "guard", "w"), Ref("Deployment", "guard", "w"))
 
 
 def test_a_webhook_tells_how_the_pods_behind_it_are():
@@ -365,6 +370,18 @@ def test_a_webhook_tells_how_the_pods_behind_it_are():
 )
 def test_a_webhook_that_is_back_or_concerns_nobody_is_ruled_out(objects: list[Obj]):
     assert "webhook-unavailable" in ruled_out(*refused(HOOK), *objects, **IN_SHOP)
+
+
+def test_a_cronjob_that_may_not_create_jobs_is_looked_up_and_refused_too():
+    jobs = [{"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}]
+    report = obj("CronJob", "report", api="batch/v1", spec={}, status={"lastScheduleTime": ago(400)})
+    told = event(report, "FailedCreate", f"Error creating job: {HOOK}")
+    facts = facts_of(told, **IN_SHOP)
+    facts.put_events([event_row(told)])
+    assert GetWant(kinds.CRON_JOB, Ref("CronJob", "shop", "report")) in wants(facts)
+    assert one(report, told, webhook(rules=jobs), SHOP, **IN_SHOP).cause == "webhook-unavailable"
+    report["status"]["lastScheduleTime"] = ago(5)
+    assert "old" in ruled_out(report, told, webhook(rules=jobs), SHOP, **IN_SHOP)["webhook-unavailable"]
 
 
 def by_url(reason: str) -> str:

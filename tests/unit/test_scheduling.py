@@ -35,7 +35,7 @@ def why(subject: Obj, nodes: list[Obj], pods: list[Obj] | None = None) -> Why:
 
 
 def verdict(subject: Obj, nodes: list[Obj], pods: list[Obj]) -> Verdict:
-    return judge(subject, nodes, capacity.loads(pods, NOW), pods)
+    return judge(subject, capacity.hosts(nodes, pods, NOW), pods)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_required_node_affinity_has_alternatives_of_requirements(terms: list[Obj
 def test_a_node_has_what_bound_pods_have_not_asked_for() -> None:
     bound = pod("a", containers=asks("3"))
     ended = pod("b", containers=asks("3"), phase="Succeeded")
-    load = capacity.loads([bound, ended, waiting()], NOW)
-    assert capacity.shortages({"cpu": 1000}, node("n1", cpu="4"), load["n1"]) == ()
-    [short] = capacity.shortages({"cpu": 1001}, node("n1", cpu="4"), load["n1"])
+    [host] = capacity.hosts([node("n1", cpu="4")], [bound, ended, waiting()], NOW)
+    assert capacity.shortages({"cpu": 1000}, host) == ()
+    [short] = capacity.shortages({"cpu": 1001}, host)
     assert (short.resource, short.needs, short.free, short.hopeless) == ("cpu", 1001, 1000, False)
 
 
@@ -363,7 +363,7 @@ objects = st.dictionaries(st.sampled_from(["spec", "status", "metadata"]), json_
 
 @given(objects, st.lists(objects, max_size=3), st.lists(objects, max_size=3))
 def test_objects_of_any_shape_get_a_verdict(subject: Obj, nodes: list[Obj], pods: list[Obj]) -> None:
-    assert isinstance(judge(subject, nodes, capacity.loads(pods, NOW + timedelta(days=1)), pods).why, Why)
+    assert isinstance(judge(subject, capacity.hosts(nodes, pods, NOW + timedelta(days=1)), pods).why, Why)
 
 
 @st.composite

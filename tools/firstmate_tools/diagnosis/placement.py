@@ -6,7 +6,7 @@ Called by the scheduling rule, which decides; nothing here does.
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from firstmate_tools import fields, kinds
+from firstmate_tools import fields
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, fact, quote
 from firstmate_tools.diagnosis.lib import ask, count, earliest, pods_of, severity, some
@@ -14,7 +14,7 @@ from firstmate_tools.diagnosis.unplaced import Unplaced
 from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import Amounts
 from firstmate_tools.quantity import show
-from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.refs import Ref
 from firstmate_tools.results import Confidence
 from firstmate_tools.scheduling.fit import View, Why
 from firstmate_tools.scheduling.predicates import CORDON_TAINT, node_selector
@@ -89,7 +89,7 @@ def _since(why: Why, case: Unplaced) -> datetime | None:
 
 
 def _cordon_taints(view: View) -> list[Obj]:
-    return [t for t in fields.items(view.node, "spec", "taints") if fields.text(t, "key") == CORDON_TAINT]
+    return [t for t in fields.items(view.host.node, "spec", "taints") if fields.text(t, "key") == CORDON_TAINT]
 
 
 def _mend(facts: Facts, why: Why, case: Unplaced, culprit: str) -> tuple[Ref, NextStep]:
@@ -122,7 +122,11 @@ def _taint_came_later(facts: Facts, case: Unplaced) -> Ref | None:
 
 
 def _node_fact(view: View, field: str, value: object, at: datetime | None = None) -> Evidence:
-    return fact(ref_of(view.node, kinds.NODE), field, value, at)
+    return fact(Ref("Node", "", view.name), field, value, at)
+
+
+def _node_quote(view: View, field: str, at: datetime | None = None) -> Evidence:
+    return quote(Ref("Node", "", view.name), view.host.node, "spec", field, at=at)
 
 
 def _who(case: Unplaced, pods: list[Ref]) -> str:
@@ -145,14 +149,13 @@ def _selector(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
     notes: list[str] = []
     evidence = [quote(case.ref, case.pod, "spec", "nodeSelector")]
     for key, value in sorted(wanted.items()):
-        having = [view for view in case.verdict.views if key in fields.labels_of(view.node)]
-        if any(fields.labels_of(view.node)[key] == value for view in having):
+        having = [view for view in case.verdict.views if key in view.host.labels]
+        if any(view.host.labels[key] == value for view in having):
             continue
-        values = sorted({fields.labels_of(view.node)[key] for view in having})
+        values = sorted({view.host.labels[key] for view in having})
         notes.append(f"{key} is {some(values)} instead" if values else f"no node has a label {key}")
         evidence += [
-            _node_fact(view, f"metadata.labels[{key}]", fields.labels_of(view.node)[key])
-            for view in having[:MOST_NODES_SHOWN]
+            _node_fact(view, f"metadata.labels[{key}]", view.host.labels[key]) for view in having[:MOST_NODES_SHOWN]
         ]
     why = "; ".join(notes) or "each label is there, but never all on one node"
     total = count(case.verdict.nodes, "node")
@@ -162,7 +165,7 @@ def _selector(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
 def _taint(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
     shown = case.verdict.shown
     taints = sorted({taint for view in shown for taint in view.taints})
-    evidence = [_node_fact(v, "spec.taints", fields.at(v.node, "spec", "taints")) for v in shown[:MOST_NODES_SHOWN]]
+    evidence = [_node_quote(view, "taints") for view in shown[:MOST_NODES_SHOWN]]
     evidence.append(quote(case.ref, case.pod, "spec", "tolerations"))
     selects = " that it may run on" if node_selector(case.pod) or len(shown) < case.verdict.nodes else ""
     words = (
@@ -178,7 +181,7 @@ def _cordon(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
     evidence: list[Evidence] = []
     for view in shown[:MOST_NODES_SHOWN]:
         since = earliest(fields.time_at(taint, "timeAdded") for taint in _cordon_taints(view))
-        evidence.append(_node_fact(view, "spec.unschedulable", fields.at(view.node, "spec", "unschedulable"), since))
+        evidence.append(_node_quote(view, "unschedulable", since))
     verb = "is" if len(shown) == 1 else "are"
     return f"{names} {verb} cordoned; {_who(case, pods)} would fit there, and no other node takes it.", evidence
 
@@ -190,7 +193,7 @@ def _spread(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
     if blocked is None or counts is None:
         return f"{_who(case, pods)}: spread constraints leave no node.", evidence
     evidence += [
-        _node_fact(view, f"metadata.labels[{blocked.key}]", fields.labels_of(view.node).get(blocked.key))
+        _node_fact(view, f"metadata.labels[{blocked.key}]", view.host.labels.get(blocked.key))
         for view in case.verdict.shown[:MOST_NODES_SHOWN]
     ]
     who = _who(case, pods)
@@ -209,7 +212,7 @@ def _closed(case: Unplaced, key: str, domains: list[str]) -> str:
     """Why the domains that could take the pod do not."""
     if not domains:
         return "nodes with room lack the label, or no domain may take one more"
-    views = [view for view in case.verdict.views if fields.labels_of(view.node).get(key) in domains]
+    views = [view for view in case.verdict.views if view.host.labels.get(key) in domains]
     lacks = sorted({lack.resource for view in views for lack in view.lacks})
     reasons = [f"too little {', '.join(lacks)} there"] if lacks else []
     if any(view.cordoned for view in views):
@@ -234,10 +237,12 @@ def _full(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
         return words, evidence
     parts: list[str] = []
     for resource in sorted({lack.resource for view in shown for lack in view.lacks}):
-        best = max((v for v in shown if any(k.resource == resource for k in v.lacks)), key=lambda v: _free(v, resource))
-        in_all = sum(view.offers(resource) for view in shown)
-        taken = sum(view.taken(resource) for view in shown)
-        needs, free = show(resource, asks[resource]), show(resource, _free(best, resource))
+        best = max(
+            (v for v in shown if any(k.resource == resource for k in v.lacks)), key=lambda v: v.host.free(resource)
+        )
+        in_all = sum(view.host.offer(resource) for view in shown)
+        taken = sum(view.host.taken(resource) for view in shown)
+        needs, free = show(resource, asks[resource]), show(resource, best.host.free(resource))
         promised = f"{show(resource, taken)} of {show(resource, in_all)} requested"
         parts.append(f"{resource}: needs {needs}, the most free is {free} on {best.name} ({promised})")
     evidence += [_room(view) for view in shown[:MOST_NODES_SHOWN]]
@@ -245,10 +250,6 @@ def _full(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
         f"{who} {_verb(case, pods, 'finds', 'find')} no room on {_any_of(shown)} that may be used. {'; '.join(parts)}.",
         evidence,
     )
-
-
-def _free(view: View, resource: str) -> int:
-    return view.offers(resource) - view.taken(resource)
 
 
 def _room(view: View) -> Evidence:
@@ -264,25 +265,24 @@ def _larger(case: Unplaced, pods: list[Ref]) -> tuple[str, list[Evidence]]:
     hopeless = sorted({lack.resource for view in shown for lack in view.lacks if lack.hopeless})
     parts: list[str] = []
     for resource in hopeless:
-        best = max(shown, key=lambda view: view.most(resource))
-        fixed = view_fixed(best, resource)
-        less = f" ({show(resource, best.offers(resource))} less {show(resource, fixed)} of DaemonSets)" if fixed else ""
+        best = max(shown, key=lambda view: view.host.most(resource))
+        fixed = best.host.load.fixed.get(resource, 0)
+        less = (
+            f" ({show(resource, best.host.offer(resource))} less {show(resource, fixed)} of DaemonSets)"
+            if fixed
+            else ""
+        )
         parts.append(
             f"{resource}: needs {show(resource, case.verdict.asks[resource])}, the largest node, {best.name}, offers "
-            f"{show(resource, best.most(resource))}{less}"
+            f"{show(resource, best.host.most(resource))}{less}"
         )
     evidence = [fact(case.ref, "requests in all", _asks(case.verdict.asks))]
     evidence += [
-        _node_fact(view, "status.allocatable", ", ".join(f"{r} {show(r, view.offers(r))}" for r in hopeless))
-        for view in sorted(shown, key=lambda v: (-max(v.most(r) for r in hopeless), v.name))[:MOST_NODES_SHOWN]
+        _node_fact(view, "status.allocatable", ", ".join(f"{r} {show(r, view.host.offer(r))}" for r in hopeless))
+        for view in sorted(shown, key=lambda v: (-max(v.host.most(r) for r in hopeless), v.name))[:MOST_NODES_SHOWN]
     ]
     who, where = _who(case, pods), _any_of(shown)
     return f"{who} would not fit on {where} that may be used, even on an empty one. {'; '.join(parts)}.", evidence
-
-
-def view_fixed(view: View, resource: str) -> int:
-    """What DaemonSets and static pods take of a resource on a node."""
-    return view.offers(resource) - view.most(resource)
 
 
 _TELL: dict[Why, Callable[[Unplaced, list[Ref]], tuple[str, Iterable[Evidence]]]] = {

@@ -19,6 +19,7 @@ from firstmate_tools.refs import Ref, ref_of
 
 CREATORS = (kinds.REPLICA_SET, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.REPLICATION_CONTROLLER)
 """What creates pods from a template of its own."""
+UNLISTED = (kinds.REPLICATION_CONTROLLER, kinds.CRON_JOB)
 REASONS = ("FailedCreate", "ReplicaSetCreateError")
 SAME_MOMENT = timedelta(seconds=1)
 """Events are dated to the second; refusals so close together have no order."""
@@ -84,10 +85,11 @@ def resolved(facts: Facts) -> list[Resolved]:
 
 
 def creators_wanted(facts: Facts) -> Iterator[GetWant]:
-    """ReplicationControllers, which nobody lists: only those whose events tell of a refusal."""
+    """Creators that no question lists: only those whose events tell of a refusal."""
     for row in facts.every_event():
-        if row.about.kind == "ReplicationController" and row.reason in REASONS:
-            yield GetWant(kinds.REPLICATION_CONTROLLER, row.about)
+        kind = next((kind for kind in UNLISTED if kind.kind == row.about.kind), None)
+        if kind is not None and row.reason in REASONS:
+            yield GetWant(kind, row.about)
 
 
 def of(facts: Facts, gate: Gate) -> Iterator[tuple[Refusal, Told]]:

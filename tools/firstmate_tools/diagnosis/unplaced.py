@@ -22,6 +22,8 @@ YOUNG = timedelta(seconds=2)
 """A pod this young may have been refused for what is still on its way, such as a node's first heartbeat."""
 MOST_SHAPES = 50
 """Different kinds of pods of one workload that are judged (a DaemonSet's pods each ask for their own node)."""
+MOST_VIEWS = 200_000
+"""Pairs of a kind of pods and a node that are judged; kinds beyond them stay without a finding."""
 WITHOUT_LOAD = frozenset({Why.SELECTOR, Why.AFFINITY, Why.TAINT, Why.LARGER, Why.NOT_ADVERTISED})
 """Verdicts that pods of other namespaces cannot change."""
 
@@ -67,14 +69,15 @@ def unplaced(facts: Facts) -> list[Unplaced]:
     groups = _groups(facts)
     if not groups or not facts.knows(kinds.NODE):
         return []
-    nodes, pods = facts.everywhere(kinds.NODE), facts.everywhere(kinds.POD)
-    load = capacity.loads(pods, facts.now)
+    pods = facts.everywhere(kinds.POD)
+    hosts = capacity.hosts(facts.everywhere(kinds.NODE), pods, facts.now)
     by_namespace: dict[str, list[Obj]] = defaultdict(list)
     for pod in pods:
         by_namespace[fields.namespace_of(pod)].append(pod)
+    affordable = list(groups.items())[: max(1, MOST_VIEWS // max(1, len(hosts)))]
     return [
-        _entry(workload, group, facts, judge(group[0], nodes, load, by_namespace[fields.namespace_of(group[0])]))
-        for (workload, _), group in groups.items()
+        _entry(workload, group, facts, judge(group[0], hosts, by_namespace[fields.namespace_of(group[0])]))
+        for (workload, _), group in affordable
     ]
 
 
@@ -82,7 +85,7 @@ def unread(facts: Facts) -> list[Unplaced]:
     """The pods in scope that have no node, where nodes may not be read; the verdict is empty."""
     if facts.knows(kinds.NODE):
         return []
-    nothing = Verdict(Why.FITS, {}, (), 0, (), ())
+    nothing = Verdict(Why.FITS, {}, (), (), ())
     return [_entry(workload, group, facts, nothing) for (workload, _), group in _groups(facts).items()]
 
 

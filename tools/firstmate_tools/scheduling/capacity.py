@@ -13,6 +13,7 @@ from firstmate_tools import fields, podstate
 from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import Amounts, amounts, plus, pod_requests
 from firstmate_tools.refs import controller_of
+from firstmate_tools.scheduling import predicates
 
 _FIXED_OWNERS = frozenset({"DaemonSet", "Node"})
 """Whoever owns pods that are on a node whatever else is: DaemonSets, and nodes with static pods."""
@@ -63,6 +64,65 @@ def allocatable(node: Obj) -> Amounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """A node made ready for many pods to be held against it.
+
+    Attributes:
+        offers: its allocatable amounts.
+        taints: those that keep pods away, the cordon's own left out.
+    """
+
+    node: Obj
+    name: str
+    labels: dict[str, str]
+    offers: Amounts
+    load: Load
+    taints: list[Obj]
+    cordoned: bool
+    control_plane: bool
+
+    def offer(self, resource: str) -> int:
+        """Its allocatable amount of a resource, 0 where it has none."""
+        return self.offers.get(resource, 0)
+
+    def taken(self, resource: str) -> int:
+        """What pods on it ask for in all."""
+        return self.load.requested.get(resource, 0)
+
+    def free(self, resource: str) -> int:
+        """What no pod has asked for yet."""
+        return self.offer(resource) - self.taken(resource)
+
+    def most(self, resource: str) -> int:
+        """What it would have free, were it empty but for DaemonSets and static pods."""
+        return self.offer(resource) - self.load.fixed.get(resource, 0)
+
+
+def hosts(nodes: Iterable[Obj], pods: Iterable[Obj], now: datetime) -> list[Host]:
+    """The nodes of a cluster with what the pods that are bound to them ask for, by name.
+
+    Args:
+        pods: of all namespaces, or as many as are known.
+        now: by which a terminating pod is within its grace period or not.
+    """
+    load = loads(pods, now)
+    made = [
+        Host(
+            node=node,
+            name=fields.name_of(node),
+            labels=fields.labels_of(node),
+            offers=allocatable(node),
+            load=load.get(fields.name_of(node), Load()),
+            taints=predicates.repelling_taints(node),
+            cordoned=predicates.is_cordoned(node),
+            control_plane=predicates.is_control_plane(node),
+        )
+        for node in nodes
+    ]
+    return sorted(made, key=lambda host: host.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Shortage:
     """One resource of which a node has too little for a pod; amounts in thousandths.
 
@@ -85,27 +145,26 @@ class Shortage:
         return self.needs > self.most
 
 
-def shortages(asks: Amounts, node: Obj, load: Load, *, without_leaving: bool = False) -> tuple[Shortage, ...]:
-    """The resources that a node lacks for a pod's requests, by name.
-
-    Args:
-        without_leaving: as if the terminating pods were gone already.
-    """
-    offers = allocatable(node)
-    found: list[Shortage] = []
-    for resource, needs in sorted(asks.items()):
-        if needs <= 0 or resource == "pods":
-            continue
-        there = offers.get(resource, 0)
-        taken = load.requested.get(resource, 0) - (load.leaving.get(resource, 0) if without_leaving else 0)
-        if needs > there - taken:
-            most = there - load.fixed.get(resource, 0)
-            found.append(Shortage(resource, needs, there - taken, there, most))
-    return tuple(found)
+def shortages(asks: Amounts, host: Host) -> tuple[Shortage, ...]:
+    """The resources that a node lacks for a pod's requests, by name."""
+    return tuple(
+        Shortage(resource, needs, host.free(resource), host.offer(resource), host.most(resource))
+        for resource, needs in sorted(asks.items())
+        if needs > host.free(resource) and needs > 0 and resource != "pods"
+    )
 
 
-def pods_full(node: Obj, load: Load, *, without_leaving: bool = False) -> bool:
+def pods_full(host: Host) -> bool:
     """Whether a node holds as many pods as it may (`Too many pods`)."""
-    most = allocatable(node).get("pods", 0)
-    here = load.pods - (load.leaving_pods if without_leaving else 0)
-    return (here + 1) * 1000 > most
+    return (host.load.pods + 1) * 1000 > host.offer("pods")
+
+
+def fits_later(asks: Amounts, host: Host) -> bool:
+    """Whether a node has room for a pod once those that are terminating have gone."""
+    load = host.load
+    if (load.pods - load.leaving_pods + 1) * 1000 > host.offer("pods"):
+        return False
+    return all(
+        needs <= 0 or resource == "pods" or needs <= host.free(resource) + load.leaving.get(resource, 0)
+        for resource, needs in asks.items()
+    )

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from firstmate_tools import fields
 from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import Amounts, pod_requests
 from firstmate_tools.scheduling import capacity, predicates
-from firstmate_tools.scheduling.capacity import Load, Shortage
+from firstmate_tools.scheduling.capacity import Host, Shortage
 from firstmate_tools.scheduling.spread import Blocked, Counted, counted
 
 
@@ -35,39 +34,59 @@ class Why(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a pod asks of a node, taken from its spec once."""
+
+    asks: Amounts
+    selector: dict[str, str]
+    required: Obj | None
+    tolerations: list[Obj]
+    ignores_cordons: bool
+    spread: tuple[Counted, ...]
+
+    @staticmethod
+    def of(pod: Obj, spread: Iterable[Counted] = ()) -> "Wish":
+        """The wish of a pod, or of a pod template."""
+        return Wish(
+            asks=pod_requests(pod),
+            selector=predicates.node_selector(pod),
+            required=predicates.required_affinity(pod),
+            tolerations=predicates.tolerations(pod),
+            ignores_cordons=predicates.ignores_cordons(pod),
+            spread=tuple(spread),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What one node says to one pod.
 
     Attributes:
+        meant: whether the pod's selector (`selected`) and its required affinity both allow the node.
         taints: what it does not tolerate, but for taints that tell the node's state.
         state: the taints that do.
         spread: the first constraint that forbids the node.
-        lacks, lacks_later: what is missing now, and once terminating pods have gone.
-        crowded, crowded_later: whether it holds as many pods as it may, likewise.
+        lacks: what is missing.
+        crowded: whether it holds as many pods as it may.
+        later: whether it would have room once terminating pods have gone.
+        fails: which of `taints`, `state`, `cordoned`, `spread`, `lacks` and `crowded` keep the pod off, in this order.
     """
 
-    node: Obj
-    load: Load
+    host: Host
     selected: bool
-    preferred: bool
+    meant: bool
     taints: tuple[str, ...] = ()
     state: tuple[str, ...] = ()
     cordoned: bool = False
     spread: Blocked | None = None
     lacks: tuple[Shortage, ...] = ()
-    lacks_later: tuple[Shortage, ...] = ()
     crowded: bool = False
-    crowded_later: bool = False
-    control_plane: bool = False
+    later: bool = False
+    fails: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return fields.name_of(self.node)
-
-    @property
-    def meant(self) -> bool:
-        """Whether the pod's selector and required affinity both allow the node."""
-        return self.selected and self.preferred
+        return self.host.name
 
     @property
     def lets_in(self) -> bool:
@@ -76,46 +95,14 @@ class View:
     @property
     def aside(self) -> bool:
         """Whether it is a control-plane node that keeps workloads out, as such nodes do."""
-        return self.control_plane and (bool(self.taints) or self.cordoned)
+        return self.host.control_plane and (bool(self.taints) or self.cordoned)
 
     @property
     def hopeless(self) -> bool:
         return any(lack.hopeless for lack in self.lacks)
 
-    def offers(self, resource: str) -> int:
-        """The node's allocatable amount."""
-        return capacity.allocatable(self.node).get(resource, 0)
-
-    def taken(self, resource: str) -> int:
-        """What pods on it ask for in all."""
-        return self.load.requested.get(resource, 0)
-
-    def most(self, resource: str) -> int:
-        """What it would have free, were it empty but for DaemonSets and static pods."""
-        return self.offers(resource) - self.load.fixed.get(resource, 0)
-
-    def fails_only(self, what: str) -> bool:
-        """Whether `what` is the one thing that keeps the pod off this node ("" for nothing at all)."""
-        failed = {
-            "meant": not self.meant,
-            "taints": bool(self.taints),
-            "state": bool(self.state),
-            "cordoned": self.cordoned,
-            "spread": self.spread is not None,
-            "lacks": bool(self.lacks),
-            "crowded": self.crowded,
-        }
-        return {name for name, holds in failed.items() if holds} == ({what} if what else set[str]())
-
     def fits_later(self) -> bool:
-        return (
-            self.meant
-            and self.lets_in
-            and not self.cordoned
-            and self.spread is None
-            and not self.lacks_later
-            and not self.crowded_later
-        )
+        return self.later and set(self.fails) <= {"lacks", "crowded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +114,6 @@ class Verdict:
         asks: the pod's requests.
         shown: the nodes that show the reason: those that it is meant for, those that would take it, or those that
             lack something; by name.
-        nodes: how many nodes there are.
         spread: the counts behind the constraints.
         views: every node.
     """
@@ -135,51 +121,47 @@ class Verdict:
     why: Why
     asks: Amounts
     shown: tuple[View, ...]
-    nodes: int
     spread: tuple[Counted, ...]
     views: tuple[View, ...]
 
+    @property
+    def nodes(self) -> int:
+        return len(self.views)
 
-def judge(pod: Obj, nodes: Sequence[Obj], load: dict[str, Load], pods: Iterable[Obj]) -> Verdict:
+
+def judge(pod: Obj, hosts: Sequence[Host], pods: Iterable[Obj]) -> Verdict:
     """Why no node takes a pod.
 
     Args:
         pod: a pod without a node, or a pod template with a namespace.
-        nodes: all nodes of the cluster.
-        load: what bound pods ask for, by node (`capacity.loads`).
+        hosts: all nodes of the cluster, by name (`capacity.hosts`).
         pods: at least the pods of the pod's namespace, for spread constraints.
     """
-    asks = pod_requests(pod)
-    counts = counted(pod, nodes, pods)
-    views = tuple(
-        view(pod, asks, node, load.get(fields.name_of(node), Load()), counts)
-        for node in sorted(nodes, key=fields.name_of)
-    )
+    counts = counted(pod, [host.node for host in hosts], pods)
+    wish = Wish.of(pod, counts)
+    views = tuple(view(wish, host) for host in hosts)
     why, shown = _reason(pod, views)
-    return Verdict(why, asks, tuple(shown), len(views), tuple(counts), views)
+    return Verdict(why, wish.asks, tuple(shown), wish.spread, views)
 
 
-def view(pod: Obj, asks: Amounts, node: Obj, load: Load, counts: Sequence[Counted] = ()) -> View:
+def view(wish: Wish, host: Host) -> View:
     """What one node says to one pod; of a node that the pod is not meant for, no more than that."""
-    selected, preferred = predicates.selector_matches(pod, node), predicates.affinity_matches(pod, node)
-    if not (selected and preferred):
-        return View(node=node, load=load, selected=selected, preferred=preferred)
-    taints = predicates.refusing_taints(pod, node)
-    return View(
-        node=node,
-        load=load,
-        selected=True,
-        preferred=True,
-        taints=tuple(predicates.show_taint(t) for t in taints if not predicates.tells_state(t)),
-        state=tuple(predicates.show_taint(t) for t in taints if predicates.tells_state(t)),
-        cordoned=predicates.cordoned(pod, node),
-        spread=next((blocked for c in counts if (blocked := c.blocks(node)) is not None), None),
-        lacks=capacity.shortages(asks, node, load),
-        lacks_later=capacity.shortages(asks, node, load, without_leaving=True),
-        crowded=capacity.pods_full(node, load),
-        crowded_later=capacity.pods_full(node, load, without_leaving=True),
-        control_plane=predicates.is_control_plane(node),
-    )
+    selected = predicates.has_all(wish.selector, host.labels)
+    if not (selected and predicates.satisfies(wish.required, host.labels, host.name)):
+        return View(host, selected, meant=False)
+    taints = predicates.untolerated(wish.tolerations, host.taints) if host.taints else []
+    own = tuple(predicates.show_taint(t) for t in taints if not predicates.tells_state(t))
+    state = tuple(predicates.show_taint(t) for t in taints if predicates.tells_state(t))
+    cordoned = host.cordoned and not wish.ignores_cordons
+    spread = next((blocked for c in wish.spread if (blocked := c.blocks(host.labels)) is not None), None)
+    lacks, crowded = capacity.shortages(wish.asks, host), capacity.pods_full(host)
+    later = bool(host.load.leaving_pods) and capacity.fits_later(wish.asks, host)
+    obstacles = zip(_OBSTACLES, (own, state, cordoned, spread, lacks, crowded), strict=True)
+    fails = tuple(name for name, there in obstacles if there)
+    return View(host, True, True, own, state, cordoned, spread, lacks, crowded, later, fails)
+
+
+_OBSTACLES = ("taints", "state", "cordoned", "spread", "lacks", "crowded")
 
 
 def _reason(pod: Obj, views: tuple[View, ...]) -> tuple[Why, Sequence[View]]:
@@ -188,8 +170,8 @@ def _reason(pod: Obj, views: tuple[View, ...]) -> tuple[Why, Sequence[View]]:
         none_selected = bool(predicates.node_selector(pod)) and not any(v.selected for v in views)
         return (Why.SELECTOR if none_selected else Why.AFFINITY), []
     meant = [v for v in meant if not v.aside] or meant
-    for what, why in (("", Why.FITS), ("state", Why.NODE_STATE)):
-        found = [v for v in meant if v.fails_only(what)]
+    for alone, why in (((), Why.FITS), (("state",), Why.NODE_STATE)):
+        found = [v for v in meant if v.fails == alone]
         if found:
             return why, found
     inside = [v for v in meant if v.lets_in]
@@ -205,7 +187,7 @@ def _reason_inside(views: tuple[View, ...], inside: list[View]) -> tuple[Why, Se
     if later:
         return Why.LEAVING, later
     for what, why in (("cordoned", Why.CORDON), ("spread", Why.SPREAD), ("crowded", Why.POD_COUNT)):
-        found = [v for v in inside if v.fails_only(what)]
+        found = [v for v in inside if v.fails == (what,)]
         if found:
             return why, found
     if _nowhere(views, inside):
@@ -230,7 +212,7 @@ def _reason_open(inside: list[View]) -> tuple[Why, Sequence[View]]:
 def _nowhere(views: tuple[View, ...], inside: list[View]) -> bool:
     """Whether the pod asks for an extended resource that no node of the cluster has to give."""
     missing = {lack.resource for v in inside for lack in v.lacks if is_extended(lack.resource)}
-    return any(all(not capacity.allocatable(v.node).get(resource) for v in views) for resource in missing)
+    return any(all(not v.host.offer(resource) for v in views) for resource in missing)
 
 
 def is_extended(resource: str) -> bool:

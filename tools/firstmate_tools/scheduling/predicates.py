@@ -23,8 +23,11 @@ _NOT_SCHEDULED = frozenset({"NoSchedule", "NoExecute"})
 
 def selector_matches(pod: Obj, node: Obj) -> bool:
     """Whether a node carries every label of the pod's `nodeSelector` (true where it has none)."""
-    labels = fields.labels_of(node)
-    return all(labels.get(key) == value for key, value in node_selector(pod).items())
+    return has_all(node_selector(pod), fields.labels_of(node))
+
+
+def has_all(wanted: dict[str, str], labels: dict[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in wanted.items())
 
 
 def node_selector(pod: Obj) -> dict[str, str]:
@@ -32,14 +35,18 @@ def node_selector(pod: Obj) -> dict[str, str]:
 
 
 def affinity_matches(pod: Obj, node: Obj) -> bool:
-    """Whether a node satisfies the required node affinity (true where there is none).
+    """Whether a node satisfies the required node affinity (true where there is none)."""
+    return satisfies(required_affinity(pod), fields.labels_of(node), fields.name_of(node))
+
+
+def satisfies(required: Obj | None, labels: dict[str, str], name: str) -> bool:
+    """Whether a node of these labels and this name satisfies a required affinity.
 
     Terms are alternatives; an empty term matches no node, and so does an empty list of terms.
     """
-    required = required_affinity(pod)
     if required is None:
         return True
-    return any(_term_matches(term, node) for term in fields.items(required, "nodeSelectorTerms"))
+    return any(_term_matches(term, labels, name) for term in fields.items(required, "nodeSelectorTerms"))
 
 
 def required_affinity(pod: Obj) -> Obj | None:
@@ -48,12 +55,11 @@ def required_affinity(pod: Obj) -> Obj | None:
     return fields.mapping(pod, *path) if isinstance(fields.at(pod, *path), dict) else None
 
 
-def _term_matches(term: Obj, node: Obj) -> bool:
+def _term_matches(term: Obj, labels: dict[str, str], name: str) -> bool:
     expressions, names = fields.items(term, "matchExpressions"), fields.items(term, "matchFields")
     if not expressions and not names:
         return False
-    labels = fields.labels_of(node)
-    own = {"metadata.name": fields.name_of(node)}
+    own = {"metadata.name": name}
     return all(expression_holds(e, labels) for e in expressions) and all(expression_holds(f, own) for f in names)
 
 
@@ -81,16 +87,27 @@ def _compares(operator: str, value: str, wanted: str) -> bool:
     return left > right if operator == "Gt" else left < right
 
 
-def refusing_taints(pod: Obj, node: Obj) -> list[Obj]:
-    """The NoSchedule and NoExecute taints of a node that the pod does not tolerate, the cordon's own taint left out."""
-    tolerations = fields.items(pod, "spec", "tolerations")
+def repelling_taints(node: Obj) -> list[Obj]:
+    """The NoSchedule and NoExecute taints of a node, the cordon's own taint left out."""
     return [
         taint
         for taint in fields.items(node, "spec", "taints")
-        if fields.text(taint, "effect") in _NOT_SCHEDULED
-        and fields.text(taint, "key") != CORDON_TAINT
-        and not any(tolerates(toleration, taint) for toleration in tolerations)
+        if fields.text(taint, "effect") in _NOT_SCHEDULED and fields.text(taint, "key") != CORDON_TAINT
     ]
+
+
+def tolerations(pod: Obj) -> list[Obj]:
+    return fields.items(pod, "spec", "tolerations")
+
+
+def refusing_taints(pod: Obj, node: Obj) -> list[Obj]:
+    """The NoSchedule and NoExecute taints of a node that the pod does not tolerate, the cordon's own left out."""
+    return untolerated(tolerations(pod), repelling_taints(node))
+
+
+def untolerated(tolerations: list[Obj], taints: list[Obj]) -> list[Obj]:
+    """The taints that no toleration covers."""
+    return [taint for taint in taints if not any(tolerates(toleration, taint) for toleration in tolerations)]
 
 
 def tells_state(taint: Obj) -> bool:
@@ -105,10 +122,12 @@ def tells_state(taint: Obj) -> bool:
 
 def cordoned(pod: Obj, node: Obj) -> bool:
     """Whether a node is cordoned, and the pod does not tolerate that (pods of DaemonSets do)."""
+    return is_cordoned(node) and not ignores_cordons(pod)
+
+
+def ignores_cordons(pod: Obj) -> bool:
     taint: Obj = {"key": CORDON_TAINT, "effect": "NoSchedule"}
-    if any(tolerates(toleration, taint) for toleration in fields.items(pod, "spec", "tolerations")):
-        return False
-    return is_cordoned(node)
+    return any(tolerates(toleration, taint) for toleration in tolerations(pod))
 
 
 def is_cordoned(node: Obj) -> bool:

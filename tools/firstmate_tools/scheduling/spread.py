@@ -54,9 +54,9 @@ class Counted:
             return 0
         return min(self.pods.values(), default=2**31 - 1)
 
-    def blocks(self, node: Obj) -> Blocked | None:
-        """Why this constraint forbids a node, None where it does not."""
-        domain = fields.labels_of(node).get(self.key)
+    def blocks(self, labels: dict[str, str]) -> Blocked | None:
+        """Why this constraint forbids a node of these labels, None where it does not."""
+        domain = labels.get(self.key)
         here = self.pods.get(domain, 0) if domain is not None else 0
         if domain is not None and here + self.itself - self.fewest() <= self.max_skew:
             return None

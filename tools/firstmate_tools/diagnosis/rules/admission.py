@@ -14,14 +14,14 @@ from firstmate_tools.diagnosis import refused
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, RuledOut, fact
 from firstmate_tools.diagnosis.lib import ask, some
-from firstmate_tools.diagnosis.refusals import Refusal, creators_wanted, of
+from firstmate_tools.diagnosis.refusals import UNLISTED, Refusal, creators_wanted, of
 from firstmate_tools.diagnosis.rule import BACKENDS, GetWant, ListWant, Want, rule
 from firstmate_tools.kinds import EVENT, NAMESPACE, POD, REPLICA_SET, SERVICE_ACCOUNT
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref
 
 OBSERVED = (POD, EVENT, REPLICA_SET, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.DEPLOYMENT)
-CONTROLLER = Read(kinds.REPLICATION_CONTROLLER, ("get",))
+CREATORS = tuple(Read(kind, ("get",)) for kind in UNLISTED)
 
 
 def _wants_accounts(facts: Facts) -> Iterable[Want]:
@@ -33,7 +33,7 @@ def _wants_accounts(facts: Facts) -> Iterable[Want]:
 @rule(
     causes=(Gate.SERVICE_ACCOUNT.value,),
     observes=OBSERVED,
-    digs=(Read(SERVICE_ACCOUNT, ("list",)), CONTROLLER),
+    digs=(Read(SERVICE_ACCOUNT, ("list",)), *CREATORS),
     wants=_wants_accounts,
     explains=BACKENDS,
     confirms=(POD, REPLICA_SET, SERVICE_ACCOUNT),
@@ -77,7 +77,7 @@ def _wants_levels(facts: Facts) -> Iterable[Want]:
 @rule(
     causes=(Gate.POD_SECURITY.value,),
     observes=OBSERVED,
-    digs=(Read(NAMESPACE, ("get",)), CONTROLLER),
+    digs=(Read(NAMESPACE, ("get",)), *CREATORS),
     wants=_wants_levels,
     explains=BACKENDS,
     confirms=(POD, REPLICA_SET),

@@ -16,7 +16,7 @@ from firstmate_tools.diagnosis import refused
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut, fact
 from firstmate_tools.diagnosis.lib import ask, count, some
-from firstmate_tools.diagnosis.refusals import Refusal, creators_wanted, of
+from firstmate_tools.diagnosis.refusals import UNLISTED, Refusal, creators_wanted, of
 from firstmate_tools.diagnosis.rule import BACKENDS, ListWant, Want, rule
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import EVENT, LIMIT_RANGE, POD, REPLICA_SET, RESOURCE_QUOTA
@@ -26,7 +26,7 @@ from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
 
 OBSERVED = (POD, EVENT, REPLICA_SET, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.DEPLOYMENT)
-CONTROLLER = Read(kinds.REPLICATION_CONTROLLER, ("get",))
+CREATORS = tuple(Read(kind, ("get",)) for kind in UNLISTED)
 
 
 def _wants_quotas(facts: Facts) -> Iterable[Want]:
@@ -40,7 +40,7 @@ def _wants_quotas(facts: Facts) -> Iterable[Want]:
 @rule(
     causes=(Gate.QUOTA.value,),
     observes=OBSERVED,
-    digs=(Read(RESOURCE_QUOTA, ("list",)), Read(LIMIT_RANGE, ("list",)), CONTROLLER),
+    digs=(Read(RESOURCE_QUOTA, ("list",)), Read(LIMIT_RANGE, ("list",)), *CREATORS),
     wants=_wants_quotas,
     explains=BACKENDS,
     confirms=(POD, REPLICA_SET, RESOURCE_QUOTA),
@@ -128,7 +128,7 @@ def _unread(facts: Facts, refusal: Refusal, told: Told) -> Finding | None:
 @rule(
     causes=(Gate.QUOTA_NEEDS_REQUESTS.value,),
     observes=OBSERVED,
-    digs=(Read(RESOURCE_QUOTA, ("list",)), Read(LIMIT_RANGE, ("list",)), CONTROLLER),
+    digs=(Read(RESOURCE_QUOTA, ("list",)), Read(LIMIT_RANGE, ("list",)), *CREATORS),
     wants=_wants_quotas,
     explains=BACKENDS,
     confirms=(POD, REPLICA_SET),
@@ -180,7 +180,7 @@ def _wants_limits(facts: Facts) -> Iterable[Want]:
 @rule(
     causes=(Gate.LIMIT_RANGE.value,),
     observes=OBSERVED,
-    digs=(Read(LIMIT_RANGE, ("list",)), CONTROLLER),
+    digs=(Read(LIMIT_RANGE, ("list",)), *CREATORS),
     wants=_wants_limits,
     explains=BACKENDS,
     confirms=(POD, REPLICA_SET),

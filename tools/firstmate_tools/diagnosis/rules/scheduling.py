@@ -119,7 +119,7 @@ def _ruled_out(case: Unplaced, why: Why) -> Iterator[RuledOut]:
     if case.said.short and fitting and why is not Why.FULL and case.whole:
         yield RuledOut("insufficient-node-resources", f"nodes with room for {name}: {some(fitting)}")
     if why is Why.FULL and (large := [v for v in inside if not v.hopeless]):
-        offers = ", ".join(f"{r} {show(r, large[0].most(r))}" for r in sorted(verdict.asks) if verdict.asks[r])
+        offers = ", ".join(f"{r} {show(r, large[0].host.most(r))}" for r in sorted(verdict.asks) if verdict.asks[r])
         yield RuledOut("pod-larger-than-any-node", f"{large[0].name}, when empty, offers {name} {offers}")
 
 

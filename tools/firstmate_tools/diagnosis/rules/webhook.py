@@ -13,10 +13,11 @@ from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.admission import texts, webhooks
 from firstmate_tools.admission.texts import Gate, Told
 from firstmate_tools.admission.webhooks import Hook
+from firstmate_tools.diagnosis import backends
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, NextStep, RuledOut, fact
 from firstmate_tools.diagnosis.lib import ask, some
-from firstmate_tools.diagnosis.refusals import creators_wanted, resolved
+from firstmate_tools.diagnosis.refusals import UNLISTED, creators_wanted, resolved
 from firstmate_tools.diagnosis.rule import BACKENDS, GetWant, ListWant, Want, rule
 from firstmate_tools.diagnosis.unanswered import (
     CONFIGURATIONS,
@@ -71,7 +72,7 @@ def _broad(facts: Facts) -> bool:
         Read(SERVICE),
         Read(ENDPOINT_SLICE, ("list",)),
         Read(POD, ("list",)),
-        Read(kinds.REPLICATION_CONTROLLER, ("get",)),
+        *(Read(kind, ("get",)) for kind in UNLISTED),
     ),
     wants=_wants,
     explains=BACKENDS,
@@ -182,11 +183,17 @@ def _waiting_service(facts: Facts, hook: Hook) -> tuple[Ref, ...]:
 
 
 def _awaits(facts: Facts, hook: Hook) -> tuple[Ref, ...]:
-    """What would have to work for the webhook to answer: its Service and the workloads behind it."""
-    if hook.service is None:
+    """What would have to work for the webhook to answer: its Service and the workloads behind it.
+
+    A Service behind which nothing stands, nor anything that its selector may have meant, is no reason of its own: the
+    webhook's owner is gone.
+    """
+    service = facts.get(hook.service) if hook.service is not None else None
+    if hook.service is None or service is None:
         return ()
     behind = {facts.workload(ref) for ref in facts.graph.before(hook.service, "selects")}
-    return (hook.service, *sorted(behind))
+    meant = backends.nearest(service, backends.candidates(facts).get(hook.service.namespace, []))
+    return (hook.service, *sorted(behind)) if behind or meant else ()
 
 
 def _next(hook: Hook) -> tuple[NextStep, ...]:
