@@ -77,7 +77,7 @@ class ConfiguredClusters:
         ]
 
     def user(self, name: str) -> str:
-        """The name of the user entry that a cluster's context has, "" where it has none."""
+        """Whom firstmate is to a cluster by its kubeconfig: the user entry, and whom it acts as. "" where unknown."""
         return self._fresh()[name].user
 
     def source(self, name: str | None = None) -> ClusterSource:
@@ -140,7 +140,11 @@ def _of_kubeconfig(settings: Settings) -> tuple[dict[str, Known], str]:
         raise ConfigurationError(f"There is no kubeconfig {settings.kubeconfig}.", "Check --kubeconfig.")
     contexts = read_contexts(paths)
     known = {
-        one.name: Known(ClusterSettings(context=one.name, kubeconfig=settings.kubeconfig), one.server, one.user)
+        one.name: Known(
+            ClusterSettings(context=one.name, kubeconfig=settings.kubeconfig),
+            one.server,
+            f"{one.user}, acting as {one.acts_as}" if one.acts_as else one.user,
+        )
         for one in contexts.every
     }
     if not known and os.environ.get("KUBERNETES_SERVICE_HOST") and _TOKEN.is_file():

@@ -1,4 +1,4 @@
-"""Which contexts a kubeconfig has: names, addresses, users and namespaces, and nothing secret.
+"""Which contexts a kubeconfig has: names, addresses and users, and nothing secret.
 
 `clusters.py` asks it for the clusters that there are. The connection itself is made elsewhere, by the official client,
 when a cluster is first asked; this module must stay light and must never look at credentials.
@@ -16,12 +16,12 @@ from firstmate_tools.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One context: its name, the API server's address, the name of the user entry, the namespace."""
+    """One context: its name, the API server's address, the name of the user entry, and whom that user acts as."""
 
     name: str
     server: str
     user: str
-    namespace: str
+    acts_as: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,15 @@ def read_contexts(paths: Sequence[Path]) -> Contexts:
     """
     contexts: dict[str, dict[str, Any]] = {}
     servers: dict[str, str] = {}
+    acting: dict[str, str] = {}
     current = ""
     for path in paths:
         content = _parsed(path)
         current = current or fields.text(content, "current-context")
         for one in fields.items(content, "clusters"):
             servers.setdefault(fields.text(one, "name"), fields.text(one, "cluster", "server"))
+        for one in fields.items(content, "users"):
+            acting.setdefault(fields.text(one, "name"), fields.text(one, "user", "as"))
         for one in fields.items(content, "contexts"):
             if name := fields.text(one, "name"):
                 contexts.setdefault(name, fields.mapping(one, "context"))
@@ -64,7 +67,7 @@ def read_contexts(paths: Sequence[Path]) -> Contexts:
             name,
             servers.get(fields.text(inner, "cluster"), ""),
             fields.text(inner, "user"),
-            fields.text(inner, "namespace"),
+            acting.get(fields.text(inner, "user"), ""),
         )
         for name, inner in contexts.items()
     )

@@ -5,6 +5,7 @@ shortcut past the protocol.
 """
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _MOST_WIDTH = 100
-_RUNBOOK_LINES = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -52,11 +52,18 @@ async def _run(snapshot: str) -> None:
     command, *arguments = executable()
     arguments += ["serve", "--snapshot", snapshot]
     out.print(Rule("firstmate demo", style="dim"))
-    out.print(f"An MCP client starts `firstmate {' '.join(arguments[-3:])}` and speaks to it over stdio.", style="dim")
+    out.print(f"An MCP client starts `firstmate {' '.join(arguments[-3:])}` and speaks to it over stdio …", style="dim")
+    started = time.monotonic()
     async with Client(StdioServerParameters(command=command, args=arguments)) as client:
         tools = await client.list_tools()
-        out.print(f"Connected, protocol {client.protocol_version}, {len(tools.tools)} tools. → diagnose", style="dim")
+        out.print(
+            f"connected after {time.monotonic() - started:.1f} s: MCP {client.protocol_version}, "
+            f"{len(tools.tools)} tools; calls diagnose",
+            style="dim",
+        )
+        started = time.monotonic()
         found = await _call(client, "diagnose", {})
+        out.print(f"answered after {time.monotonic() - started:.1f} s", style="dim")
         out.print()
         show_all(out, parts(found, ["--snapshot", snapshot]))
         await _runbook(out, client, found)
@@ -76,23 +83,30 @@ async def _call(client: Any, tool: str, arguments: dict[str, Any]) -> Tree:
 
 async def _runbook(out: "Console", client: Any, found: Tree) -> None:
     """The beginning of the runbook that fits the first root cause."""
+    from rich.markdown import Markdown
     from rich.padding import Padding
     from rich.rule import Rule
-    from rich.text import Text
+
+    from firstmate.cli.show_diagnosis import show_all
 
     if not found.get("root_causes"):
         return
     slug = found["root_causes"][0]["runbook"]
     book = await _call(client, "get_runbook", {"runbook": slug})
-    lines = [line for line in book["text"].splitlines() if line.strip()]
+    first, *others = book["text"].split("\n## ")[1:]
+    begins = first.partition("\n")[2].strip()
     out.print()
-    out.print(Rule(f"runbook for the first: {slug}", style="dim"))
-    out.print(Padding(Text("\n".join(lines[:_RUNBOOK_LINES])), (0, 2)))
-    out.print(Padding(Text(f"… {len(lines) - _RUNBOOK_LINES} more lines: firstmate runbooks show {slug}"), (0, 2)))
+    out.print(Rule(f"its runbook: {slug}", style="dim"))
+    out.print(f"  {book['title']}", style="bold")
+    show_all(out, [Padding(Markdown(begins), (0, 2))])
+    out.print(f"  then: {' · '.join(part.partition(chr(10))[0] for part in others)}", style="dim")
+    out.print(f"  all of it: firstmate runbooks show {slug}", style="dim")
 
 
 def _connect(out: "Console") -> None:
+    from rich.padding import Padding
     from rich.rule import Rule
+    from rich.text import Text
 
     from firstmate.cli.clients import CLIENTS
     from firstmate.cli.config import executable
@@ -105,6 +119,7 @@ def _connect(out: "Console") -> None:
     if claude is not None:
         out.print(f"Claude Code   {claude(command, [*arguments, 'serve'])}", soft_wrap=True)
     others = ", ".join(name for name in by_name if name != "claude-code")
-    out.print(f"Others        firstmate config CLIENT   ({others})")
-    out.print("In a shell    firstmate diagnose           (the current context of your kubeconfig)")
+    out.print("Others        firstmate config CLIENT")
+    out.print(Padding(Text(others, style="dim"), (0, 0, 0, 14)))
+    out.print("In a shell    firstmate diagnose (asks the current context of your kubeconfig)")
     sys.stdout.flush()

@@ -14,6 +14,7 @@ from firstmate.answers import Tree
 from firstmate.cli.options import Config, Context, Flags, Kubeconfig, Namespace, Output, Snapshot, given
 
 ROLE = "firstmate-read"
+_MOST_CAUSES = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -124,7 +125,10 @@ def _show(found: Tree, *, markdown: bool) -> None:
         typer.echo(f"  ✗ {one['read']}")
         typer.echo(f"    tools: {', '.join(one['tools'])}")
         if causes := one["causes_not_checked"]:
-            typer.echo(f"    not_checked: {', '.join(causes)}")
+            more = f" and {len(causes) - _MOST_CAUSES} more" if len(causes) > _MOST_CAUSES else ""
+            typer.echo(f"    not_checked: {', '.join(causes[:_MOST_CAUSES])}{more}")
+    if found["may_not_read"] and "namespace" not in found:
+        typer.echo("  A single namespace may allow more: firstmate doctor -n NAMESPACE")
     if unknown := found["could_not_find_out"]:
         typer.echo(f"? could not find out: {', '.join(unknown)}")
     if "mend" in found:

@@ -114,6 +114,8 @@ def _rest(tree: Tree) -> Iterator[RenderableType]:
         yield from _list("Ruled out", "bold", [f"{one['cause']}: {one['why']}" for one in ruled_out])
     if missing := coverage.get("not_checked", []):
         yield from _list("Not checked", "bold yellow", [_missing(one) for one in missing])
+    if cut := coverage.get("cut", []):
+        yield from _list("Left out", "bold", cut)
 
 
 def _missing(one: Mapping[str, Any]) -> str:
