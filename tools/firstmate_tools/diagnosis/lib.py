@@ -87,8 +87,14 @@ def named_template(facts: Facts, workload: Ref) -> Obj:
 
 
 def ask(tool: str, why: str, **arguments: object) -> NextStep:
-    """The next question worth asking: `ask("logs", "the end of the run before", namespace=…, pod=…)`."""
+    """The next question worth asking: `ask("events", "what the kubelet says", namespace=…, scope=…)`."""
     return NextStep(tool, tuple(sorted(arguments.items())), why)
+
+
+def ask_logs(pod: Ref, container: str, why: str, *, previous: bool) -> NextStep:
+    """The question for one container's log, of the run before where that is the one that tells."""
+    run = {"previous": "only"} if previous else {}
+    return ask("logs", why, scope=f"pod/{pod.name}", namespace=pod.namespace, container=container, **run)
 
 
 def count(number: int, noun: str) -> str:

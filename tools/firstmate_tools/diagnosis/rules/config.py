@@ -65,7 +65,7 @@ def config_maps(facts: Facts) -> Iterable[Want]:
         kinds.JOB,
         kinds.EVENT,
     ),
-    digs=(Read(kinds.CONFIG_MAP, ("get",)),),
+    digs=(Read(kinds.CONFIG_MAP, ("get", "list")),),
     wants=config_maps,
     explains=BACKENDS,
 )

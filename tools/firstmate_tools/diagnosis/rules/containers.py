@@ -183,14 +183,7 @@ def _in_template(facts: Facts, one: Trouble) -> bool:
 
 
 def _ask_logs(one: Trouble, why: str) -> NextStep:
-    return lib.ask(
-        "logs",
-        why,
-        namespace=one.ref.namespace,
-        pod=one.ref.name,
-        container=one.container.name,
-        previous=one.previous,
-    )
+    return lib.ask_logs(one.ref, one.container.name, why, previous=one.previous)
 
 
 def _next(facts: Facts, one: Trouble) -> Iterator[NextStep]:

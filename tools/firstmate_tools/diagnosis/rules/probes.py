@@ -116,14 +116,7 @@ def _finding(facts: Facts, group: list[Trouble], check: Check, cause: str, effec
         ),
         next=(
             lib.ask("workload_status", "what the last revision changed", **_scope(one.workload)),
-            lib.ask(
-                "logs",
-                "the port on which it listens",
-                namespace=one.ref.namespace,
-                pod=one.ref.name,
-                container=one.container.name,
-                previous=one.previous,
-            ),
+            lib.ask_logs(one.ref, one.container.name, "the port on which it listens", previous=one.previous),
         ),
     )
 
