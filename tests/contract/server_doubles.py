@@ -8,12 +8,14 @@ from pathlib import Path
 from builders import container, deployment, event, node, obj, pod, replica_set, service
 from doubles import FakeCluster
 
+from firstmate.arguments import input_schema
 from firstmate.catalogue import all_tools
 from firstmate_tools.catalogue import declared_reads
 from firstmate_tools.errors import ConfigurationError, FirstmateError, UnknownClusterError
 from firstmate_tools.reads import Grant
 from firstmate_tools.recorder import record
 from firstmate_tools.results import ClusterIdentity
+from firstmate_tools.toolspec import ToolSpec
 
 MESSAGE = 'Back-off pulling image "registry.shop.example/cart:2": registry.shop.example/cart:2: not found'
 
@@ -95,3 +97,14 @@ def record_shop(folder: Path) -> Path:
     path = folder / "shop.tar.gz"
     asyncio.run(record(shop(), path, reads=declared_reads(all_tools())))
     return path
+
+
+EXAMPLES = {"kind": "pods", "runbook": "oomkilled", "scope": "pod/web", "name": "web", "pod": "web"}
+"""What a tool's required arguments may be in the shop; a tool that needs another one adds it here."""
+
+
+def needed(spec: ToolSpec) -> dict[str, str]:
+    """Arguments with which a tool answers over the shop."""
+    required = input_schema(spec).get("required", [])
+    place = {"namespace": "shop"} if "scope" in required else {}
+    return {**{name: EXAMPLES[name] for name in required}, **place}

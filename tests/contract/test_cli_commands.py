@@ -7,17 +7,11 @@ from typing import Any
 
 import pytest
 from contract.cli import run
-from contract.server_doubles import record_shop
+from contract.server_doubles import needed, record_shop
 
 from firstmate.catalogue import all_tools
 from firstmate.cli.clients import CLIENTS
 from firstmate_tools.toolspec import ToolSpec
-
-NEEDED: dict[str, list[str]] = {
-    "get": ["kind=pods"],
-    "get_runbook": ["runbook=oomkilled"],
-    "logs": ["pod=web", "namespace=shop"],
-}
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +33,13 @@ def test_a_mistyped_command_is_told_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("spec", all_tools(), ids=lambda spec: spec.name)
 def test_every_tool_can_be_called_from_the_shell(spec: ToolSpec, snapshot: str) -> None:
-    ran = run("tools", "call", spec.name, *NEEDED.get(spec.name, []), "--snapshot", snapshot)
+    command = ["tools", "call", spec.name, *(f"{k}={v}" for k, v in needed(spec).items()), "--snapshot", snapshot]
+    ran = run(*command)
     assert ran.code == 0, ran.err
     tree = json.loads(ran.out)
     assert "coverage" in tree
     for format in ("text", "markdown"):
-        shown = run("tools", "call", spec.name, *NEEDED.get(spec.name, []), "--snapshot", snapshot, "--format", format)
+        shown = run(*command, "--format", format)
         assert shown.code == 0 and "coverage" in shown.out
 
 

@@ -141,7 +141,8 @@ def shown(capsys: pytest.CaptureFixture[str]) -> Callable[[dict[str, Any]], Ran]
 def test_everything_that_a_diagnosis_says_is_shown(shown: Callable[[dict[str, Any]], Ran]) -> None:
     out = shown(diagnosis()).out
     assert "✗ 1 problem in namespace shop" in out
-    assert "1. WARNING  quota-exceeded  ResourceQuota shop/all  likely, since 00:00 (2 h)" in out
+    assert "1. WARNING  quota-exceeded  ResourceQuota shop/all\n" in out
+    assert "It is [bold]full[/bold].  likely, since 00:00 (2 h)\n" in out
     assert "and 8 more" in out and "├─ replicas-missing  Deployment shop/cart" in out
     assert "firstmate diagnose deployment/cart -n shop --context prod" in out
     assert "Deployment shop/cart: odd" in out

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.server_doubles import MESSAGE, record_shop
+from contract.server_doubles import MESSAGE, needed, record_shop
 from jsonschema import validate
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import ResourceTemplateReference
@@ -129,15 +129,12 @@ async def test_runbooks_are_listed_and_completed(target: Any, mode: Any, version
 
 @pytest.mark.anyio
 async def test_every_tool_answers_or_says_why_not(snapshot: Path) -> None:
-    needed = {
-        "get": {"kind": "pods"},
-        "get_runbook": {"runbook": "oomkilled"},
-        "logs": {"pod": "web", "namespace": "shop"},
-    }
     server = build(Calls(ConfiguredClusters(Settings(snapshot=str(snapshot))), all_tools()))
     async with Client(server) as client:
-        for tool in (await client.list_tools()).tools:
-            result = await client.call_tool(tool.name, needed.get(tool.name, {}))
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        for spec in all_tools():
+            tool = tools[spec.name]
+            result = await client.call_tool(spec.name, needed(spec))
             text = result.content[0].text
             assert not result.is_error, (tool.name, text)
             validate(result.structured_content, tool.output_schema)

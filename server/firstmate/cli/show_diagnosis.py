@@ -70,14 +70,14 @@ def root_cause(number: int, root: Mapping[str, Any], now: str, which: Sequence[s
         (f"{number}. {root['severity'].upper()}", style),
         ("  " + root["cause"], "bold"),
         "  " + object_of(root["object"]),
-        ("  " + ", ".join(filter(None, [root["confidence"], since])), "dim"),
     )
+    summary = Text.assemble(root["summary"], ("  " + ", ".join(filter(None, [root["confidence"], since])), "dim"))
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
     for label, cell in _facts(root, which):
         rows.add_row(label, cell)
-    return Group(head, Padding(Text(root["summary"]), (0, 0, 0, 3)), Padding(rows, (0, 0, 0, 3)))
+    return Group(head, Padding(summary, (0, 0, 0, 3)), Padding(rows, (0, 0, 0, 3)))
 
 
 def _facts(root: Mapping[str, Any], which: Sequence[str]) -> Iterator[tuple[str, RenderableType]]:
