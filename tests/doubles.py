@@ -186,6 +186,7 @@ def _newer(event: Obj) -> Obj:
         ("firstTimestamp", "deprecatedFirstTimestamp"),
         ("lastTimestamp", "deprecatedLastTimestamp"),
         ("source", "deprecatedSource"),
+        ("reportingComponent", "reportingController"),
     ):
         if old in made:
             made[new] = made.pop(old)

@@ -85,10 +85,10 @@ class Family:
     def statuses(self, ref: Ref) -> dict[str, int]:
         return dict(Counter(podstate.status_text(pod) for pod in self.pods(ref)).most_common())
 
-    def unready(self, ref: Ref) -> list[str]:
-        """Names of the pods that should be ready and are not, the unwell first."""
+    def unready(self, ref: Ref) -> list[Obj]:
+        """The pods that should be ready and are not, the unwell first."""
         found = [p for p in self.pods(ref) if not podstate.ready(p) and not podstate.finished(p)]
-        return [fields.name_of(p) for p in sorted(found, key=lambda p: podstate.healthy(p, self.now))]
+        return sorted(found, key=lambda p: podstate.healthy(p, self.now))
 
     def unwell(self, ref: Ref) -> list[Obj]:
         """Pods that ask for attention; of a Job or CronJob also those that have failed."""
@@ -147,10 +147,10 @@ class Family:
         return lines[:MOST_WHY], min((moment for moment in moments if moment), default=None)
 
     def _pods_say(self, ref: Ref) -> list[str]:
-        """Its unwell pods, those of one status and reason as one line."""
+        """Its unwell pods (where there is none, those that are not ready yet), of one status and reason as one line."""
         every = self.pods(ref)
         groups: dict[tuple[str, ...], list[tuple[Obj, list[str]]]] = defaultdict(list)
-        for pod in self.unwell(ref):
+        for pod in self.unwell(ref) or self.unready(ref):
             said = podreasons.reasons(pod, self.warnings.get(ref_of(pod, POD), []), self.now)
             alike = podreasons.alike(said[:1], fields.name_of(pod))
             groups[podstate.status_text(pod), *alike].append((pod, said))

@@ -246,7 +246,7 @@ def _closely(standing: Standing, kind: Kind, obj: Obj, family: Family, *, whole:
             "since": since,
             "why": [untrusted(line) for line in why],
             "pods": family.statuses(ref),
-            "unready_pods": family.unready(ref)[:MOST_UNREADY],
+            "unready_pods": [fields.name_of(pod) for pod in family.unready(ref)[:MOST_UNREADY]],
             "revisions": [
                 _revision(one, family, ref) for one in revisions[: MOST_REVISIONS if whole else FEW_REVISIONS]
             ],

@@ -41,6 +41,15 @@ class EventRow:
     source: str
 
 
+_SOURCES = (
+    ("source", "component"),
+    ("deprecatedSource", "component"),
+    ("reportingComponent",),
+    ("reportingController",),
+)
+"""Where either Event API says who saw it, the older way first."""
+
+
 def event_row(event: Obj) -> EventRow:
     """The row of an Event of either API."""
     about = event.get("involvedObject") or event.get("regarding")
@@ -61,7 +70,7 @@ def event_row(event: Obj) -> EventRow:
         count=count,
         first=first or moment,
         last=fields.time_at(series, "lastObservedTime") or last or moment,
-        source=fields.text(event, "source", "component") or fields.text(event, "reportingComponent"),
+        source=next(filter(None, (fields.text(event, *path) for path in _SOURCES)), ""),
     )
 
 

@@ -92,11 +92,11 @@ def plain(value: Any) -> str:
 
 
 def column(obj: Obj, path: str) -> str:
-    """The value of a printer column, "" where there is none; several are joined by commas."""
+    """The value of a printer column, of several the first, as the server prints it; "" where there is none."""
     steps = _steps(path)
     if steps is None:
         return ""
     here: list[Any] = [obj]
     for step in steps:
         here = [found for one in here for found in step(one)]
-    return ",".join(filter(None, map(plain, here)))
+    return plain(here[0]) if here else ""
