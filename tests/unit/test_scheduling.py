@@ -12,6 +12,7 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.scheduling import capacity, predicates
 from firstmate_tools.scheduling.fit import Verdict, Why, judge
 from firstmate_tools.scheduling.message import said
+from firstmate_tools.scheduling.scene import Scene
 from firstmate_tools.scheduling.spread import counted
 
 TAINT = {"key": "dedicated", "value": "ml", "effect": "NoSchedule"}
@@ -35,7 +36,7 @@ def why(subject: Obj, nodes: list[Obj], pods: list[Obj] | None = None) -> Why:
 
 
 def verdict(subject: Obj, nodes: list[Obj], pods: list[Obj]) -> Verdict:
-    return judge(subject, capacity.hosts(nodes, pods, NOW), pods)
+    return judge(subject, Scene.of(nodes, pods, NOW))
 
 
 @pytest.mark.parametrize(
@@ -285,6 +286,67 @@ def test_cordoned_zones_hold_the_others_back_and_the_cordon_is_why() -> None:
     assert why(waiting(**spread()), nodes, [web("w1", "n1")]) is Why.CORDON
 
 
+def apart(key: str = "kubernetes.io/hostname", **rest: Any) -> Obj:
+    term = {"topologyKey": key, "labelSelector": {"matchLabels": {"app": "web"}}, **rest}
+    return {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
+
+
+def together(key: str = "zone", app: str = "db", **rest: Any) -> Obj:
+    term = {"topologyKey": key, "labelSelector": {"matchLabels": {"app": app}}, **rest}
+    return {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
+
+
+def test_nodes_that_anti_affinity_closes_are_out_of_the_question():
+    taken = [web("w1", "n1"), web("w2", "n2")]
+    full = pod("x", node="n3", containers=asks("8"))
+    assert why(waiting(**apart()), [node("n1"), node("n2"), node("n3")], [*taken, full]) is Why.FULL
+    assert why(waiting(**apart()), [node("n1"), node("n2"), node("n3", cordoned=True)], taken) is Why.CORDON
+    assert why(waiting(**apart()), [node("n1"), node("n2")], taken) is Why.NEIGHBOURS
+    assert why(waiting(containers=asks("9"), **apart()), [node("n1"), node("n2")], taken) is Why.LARGER
+
+
+@pytest.mark.parametrize(
+    ("other", "kept_off"),
+    [
+        (web("w1", "n1"), True),
+        (web("w1", "n1", namespace="other"), False),
+        (web("w1", "n1", phase="Failed"), False),
+        (pod("d1", node="n1", labels={"app": "db"}), False),
+        (web("w1", "gone"), False),
+    ],
+)
+def test_anti_affinity_is_about_the_pods_that_its_term_names(other: Obj, kept_off: bool):
+    expected = Why.NEIGHBOURS if kept_off else Why.FITS
+    assert why(waiting(**apart()), [node("n1")], [other]) is expected
+    assert why(waiting(**apart(namespaceSelector={})), [node("n1")], [web("w", "n1", namespace="x")]) is Why.NEIGHBOURS
+    assert why(waiting(**apart(namespaces=["x"])), [node("n1")], [web("w", "n1", namespace="x")]) is Why.NEIGHBOURS
+
+
+def test_anti_affinity_of_the_pods_that_are_there_counts_too():
+    assert why(waiting(), [node("n1")], [pod("hermit", spec=apart())]) is Why.NEIGHBOURS
+    assert why(waiting(labels={"app": "db"}), [node("n1")], [pod("hermit", spec=apart())]) is Why.FITS
+
+
+def test_pod_affinity_wants_a_partner_in_the_same_domain():
+    nodes = [zoned("n1", "a"), zoned("n2", "b", cordoned=True)]
+    partner = pod("db", node="n2", labels={"app": "db"})
+    assert why(waiting(**together()), nodes, [partner]) is Why.CORDON
+    assert why(waiting(**together()), nodes, []) is Why.NEIGHBOURS
+    assert why(waiting(**together(app="web")), nodes, []) is Why.FITS
+    assert why(waiting(**together(key="rack", app="web")), nodes, []) is Why.NEIGHBOURS
+
+
+def test_a_taken_host_port_takes_a_node_out_of_the_question():
+    def on_port(number: int, **rest: Any) -> list[Obj]:
+        return [container(ports=[{"containerPort": 80, "hostPort": number, **rest}])]
+
+    there = pod("a", containers=on_port(80))
+    assert why(waiting(containers=on_port(80)), [node("n1")], [there]) is Why.NEIGHBOURS
+    assert why(waiting(containers=on_port(81)), [node("n1")], [there]) is Why.FITS
+    assert why(waiting(containers=on_port(80, protocol="UDP")), [node("n1")], [there]) is Why.FITS
+    assert why(waiting(containers=on_port(80)), [node("n1"), node("n2", cordoned=True)], [there]) is Why.CORDON
+
+
 @pytest.mark.parametrize(
     ("message", "short", "selector", "taint", "cordon", "spread_"),
     [
@@ -363,7 +425,7 @@ objects = st.dictionaries(st.sampled_from(["spec", "status", "metadata"]), json_
 
 @given(objects, st.lists(objects, max_size=3), st.lists(objects, max_size=3))
 def test_objects_of_any_shape_get_a_verdict(subject: Obj, nodes: list[Obj], pods: list[Obj]) -> None:
-    assert isinstance(judge(subject, capacity.hosts(nodes, pods, NOW + timedelta(days=1)), pods).why, Why)
+    assert isinstance(judge(subject, Scene.of(nodes, pods, NOW + timedelta(days=1))).why, Why)
 
 
 @st.composite

@@ -6,7 +6,7 @@ from firstmate_tools.admission.defaults import admitted
 from firstmate_tools.admission.texts import Gate, Told
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, RuledOut, fact
-from firstmate_tools.diagnosis.lib import ask, pods_of, severity
+from firstmate_tools.diagnosis.lib import ask, pods_of, severity, some
 from firstmate_tools.diagnosis.refusals import Refusal, of, resolved
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import LIMIT_RANGE
@@ -87,6 +87,13 @@ def verdicts(
         verdict = judge(facts, refusal, told)
         if verdict is not None:
             yield verdict
-    for past in resolved(facts):
-        if past.told.gate is gate:
-            yield RuledOut(gate.value, f"{past.creator} has all {past.wanted} that it wants; the refusals are old")
+    yield from over(facts, gate)
+
+
+def over(facts: Facts, gate: Gate) -> Iterator[RuledOut]:
+    """One gate's refusals of the past, as one verdict."""
+    past = [one for one in resolved(facts) if one.told.gate is gate]
+    if past:
+        names = some(str(one.creator) for one in past)
+        verb = "has" if len(past) == 1 else "have"
+        yield RuledOut(gate.value, f"the refusals are old: {names} {verb} all that is wanted")

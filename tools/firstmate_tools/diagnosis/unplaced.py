@@ -13,9 +13,9 @@ from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.lib import earliest
 from firstmate_tools.fields import Obj
 from firstmate_tools.refs import Ref, ref_of
-from firstmate_tools.scheduling import capacity
 from firstmate_tools.scheduling.fit import Verdict, Why, judge
 from firstmate_tools.scheduling.message import Said, said
+from firstmate_tools.scheduling.scene import Scene
 
 DEFAULT_SCHEDULER = "default-scheduler"
 YOUNG = timedelta(seconds=2)
@@ -69,16 +69,9 @@ def unplaced(facts: Facts) -> list[Unplaced]:
     groups = _groups(facts)
     if not groups or not facts.knows(kinds.NODE):
         return []
-    pods = facts.everywhere(kinds.POD)
-    hosts = capacity.hosts(facts.everywhere(kinds.NODE), pods, facts.now)
-    by_namespace: dict[str, list[Obj]] = defaultdict(list)
-    for pod in pods:
-        by_namespace[fields.namespace_of(pod)].append(pod)
-    affordable = list(groups.items())[: max(1, MOST_VIEWS // max(1, len(hosts)))]
-    return [
-        _entry(workload, group, facts, judge(group[0], hosts, by_namespace[fields.namespace_of(group[0])]))
-        for (workload, _), group in affordable
-    ]
+    scene = Scene.of(facts.everywhere(kinds.NODE), facts.everywhere(kinds.POD), facts.now)
+    affordable = list(groups.items())[: max(1, MOST_VIEWS // max(1, len(scene.hosts)))]
+    return [_entry(workload, group, facts, judge(group[0], scene)) for (workload, _), group in affordable]
 
 
 def unread(facts: Facts) -> list[Unplaced]:

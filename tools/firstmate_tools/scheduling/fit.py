@@ -9,10 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from firstmate_tools import fields
 from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import Amounts, pod_requests
 from firstmate_tools.scheduling import capacity, predicates
 from firstmate_tools.scheduling.capacity import Host, Shortage
+from firstmate_tools.scheduling.neighbours import NOBODY, Neighbours, neighbours
+from firstmate_tools.scheduling.scene import Scene
 from firstmate_tools.scheduling.spread import Blocked, Counted, counted
 
 
@@ -26,6 +29,7 @@ class Why(Enum):
     NODE_STATE = "a node would take it, were it not marked as ill, starting or going"
     CORDON = "a node would take it, were it not cordoned"
     SPREAD = "a node has room, and a spread constraint forbids it"
+    NEIGHBOURS = "pods that are there keep it off every node that would take it (affinity, ports)"
     POD_COUNT = "a node has room, and holds as many pods as it may"
     LARGER = "it would not fit on the emptiest of its nodes"
     FULL = "its nodes have too little left"
@@ -43,9 +47,10 @@ class Wish:
     tolerations: list[Obj]
     ignores_cordons: bool
     spread: tuple[Counted, ...]
+    neighbours: Neighbours
 
     @staticmethod
-    def of(pod: Obj, spread: Iterable[Counted] = ()) -> "Wish":
+    def of(pod: Obj, spread: Iterable[Counted] = (), neighbours: Neighbours = NOBODY) -> "Wish":
         """The wish of a pod, or of a pod template."""
         return Wish(
             asks=pod_requests(pod),
@@ -54,6 +59,7 @@ class Wish:
             tolerations=predicates.tolerations(pod),
             ignores_cordons=predicates.ignores_cordons(pod),
             spread=tuple(spread),
+            neighbours=neighbours,
         )
 
 
@@ -69,7 +75,8 @@ class View:
         lacks: what is missing.
         crowded: whether it holds as many pods as it may.
         later: whether it would have room once terminating pods have gone.
-        fails: which of `taints`, `state`, `cordoned`, `spread`, `lacks` and `crowded` keep the pod off, in this order.
+        kept_off: whether pods that are there keep it off, by affinity or host ports.
+        fails: which of `taints`, `state`, `cordoned`, `spread`, `lacks`, `crowded` and `kept_off` hold, in this order.
     """
 
     host: Host
@@ -82,6 +89,7 @@ class View:
     lacks: tuple[Shortage, ...] = ()
     crowded: bool = False
     later: bool = False
+    kept_off: bool = False
     fails: tuple[str, ...] = ()
 
     @property
@@ -129,17 +137,17 @@ class Verdict:
         return len(self.views)
 
 
-def judge(pod: Obj, hosts: Sequence[Host], pods: Iterable[Obj]) -> Verdict:
+def judge(pod: Obj, scene: Scene) -> Verdict:
     """Why no node takes a pod.
 
     Args:
         pod: a pod without a node, or a pod template with a namespace.
-        hosts: all nodes of the cluster, by name (`capacity.hosts`).
-        pods: at least the pods of the pod's namespace, for spread constraints.
+        scene: the cluster; the pods of the pod's own namespace at least have to be known.
     """
-    counts = counted(pod, [host.node for host in hosts], pods)
-    wish = Wish.of(pod, counts)
-    views = tuple(view(wish, host) for host in hosts)
+    nodes = [host.node for host in scene.hosts]
+    own = scene.by_namespace.get(fields.namespace_of(pod), [])
+    wish = Wish.of(pod, counted(pod, nodes, own), neighbours(pod, scene))
+    views = tuple(view(wish, host) for host in scene.hosts)
     why, shown = _reason(pod, views)
     return Verdict(why, wish.asks, tuple(shown), wish.spread, views)
 
@@ -156,12 +164,13 @@ def view(wish: Wish, host: Host) -> View:
     spread = next((blocked for c in wish.spread if (blocked := c.blocks(host.labels)) is not None), None)
     lacks, crowded = capacity.shortages(wish.asks, host), capacity.pods_full(host)
     later = bool(host.load.leaving_pods) and capacity.fits_later(wish.asks, host)
-    obstacles = zip(_OBSTACLES, (own, state, cordoned, spread, lacks, crowded), strict=True)
+    kept_off = wish.neighbours.keep_off(host)
+    obstacles = zip(_OBSTACLES, (own, state, cordoned, spread, lacks, crowded, kept_off), strict=True)
     fails = tuple(name for name, there in obstacles if there)
-    return View(host, True, True, own, state, cordoned, spread, lacks, crowded, later, fails)
+    return View(host, True, True, own, state, cordoned, spread, lacks, crowded, later, kept_off, fails)
 
 
-_OBSTACLES = ("taints", "state", "cordoned", "spread", "lacks", "crowded")
+_OBSTACLES = ("taints", "state", "cordoned", "spread", "lacks", "crowded", "kept_off")
 
 
 def _reason(pod: Obj, views: tuple[View, ...]) -> tuple[Why, Sequence[View]]:
@@ -183,18 +192,21 @@ def _reason(pod: Obj, views: tuple[View, ...]) -> tuple[Why, Sequence[View]]:
 
 def _reason_inside(views: tuple[View, ...], inside: list[View]) -> tuple[Why, Sequence[View]]:
     """The reason among the nodes whose labels and taints would have the pod."""
-    later = [v for v in inside if v.fits_later()]
-    if later:
-        return Why.LEAVING, later
-    for what, why in (("cordoned", Why.CORDON), ("spread", Why.SPREAD), ("crowded", Why.POD_COUNT)):
-        found = [v for v in inside if v.fails == (what,)]
-        if found:
-            return why, found
     if _nowhere(views, inside):
         return Why.NOT_ADVERTISED, inside
     if all(v.hopeless for v in inside):
         return Why.LARGER, inside
-    return _reason_open(inside)
+    apart = [v for v in inside if not v.kept_off]
+    if not apart:
+        return Why.NEIGHBOURS, inside
+    later = [v for v in apart if v.fits_later()]
+    if later:
+        return Why.LEAVING, later
+    for what, why in (("cordoned", Why.CORDON), ("spread", Why.SPREAD), ("crowded", Why.POD_COUNT)):
+        found = [v for v in apart if v.fails == (what,)]
+        if found:
+            return why, found
+    return _reason_open(apart)
 
 
 def _reason_open(inside: list[View]) -> tuple[Why, Sequence[View]]:

@@ -1,8 +1,8 @@
 """Pods that have no node: labels, taints, cordons, spreading and room, re-run over nodes and pods as they are now.
 
 The signal is the pod's condition PodScheduled=False/Unschedulable; the scheduler's sentence is quoted and never trusted
-where nodes may be read. What is not evaluated (pod affinity, ports, volumes) may be why: then some node passes here,
-and nothing is said.
+where nodes may be read. Pod affinity and host ports only take nodes out of the question: where they are why, or
+volumes, which are not evaluated, nothing is said.
 """
 
 from collections import defaultdict
@@ -55,8 +55,8 @@ def unschedulable_pods(facts: Facts) -> Iterator[Finding | RuledOut]:
         culprits = _components([_blockers(why, group) for group in workloads])
         for group, culprit in zip(workloads, culprits, strict=True):
             yield placement.finding(facts, cause, why, group, culprit)
-    for case in cases:
-        yield from _ruled_out(case, _believed(case))
+    refuted = [verdict for case in cases for verdict in _ruled_out(case, _believed(case))]
+    yield from {verdict.cause: verdict for verdict in reversed(refuted)}.values()
     for case in unread(facts):
         yield from _inferred(facts, case)
 

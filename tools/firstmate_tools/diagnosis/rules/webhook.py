@@ -13,11 +13,11 @@ from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.admission import texts, webhooks
 from firstmate_tools.admission.texts import Gate, Told
 from firstmate_tools.admission.webhooks import Hook
-from firstmate_tools.diagnosis import backends
+from firstmate_tools.diagnosis import backends, refused
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, NextStep, RuledOut, fact
 from firstmate_tools.diagnosis.lib import ask, some
-from firstmate_tools.diagnosis.refusals import UNLISTED, creators_wanted, resolved
+from firstmate_tools.diagnosis.refusals import UNLISTED, creators_wanted
 from firstmate_tools.diagnosis.rule import BACKENDS, GetWant, ListWant, Want, rule
 from firstmate_tools.diagnosis.unanswered import (
     CONFIGURATIONS,
@@ -83,9 +83,7 @@ def webhook_without_backend(facts: Facts) -> Iterator[Finding | RuledOut]:
         verdict = _judged(facts, call)
         if verdict is not None:
             yield verdict
-    for past in resolved(facts):
-        if past.told.gate is Gate.WEBHOOK:
-            yield RuledOut(CAUSE, f"{past.creator} has all {past.wanted} that it wants; the refusals are old")
+    yield from refused.over(facts, Gate.WEBHOOK)
     if _broad(facts):
         yield from _unnoticed(facts)
 

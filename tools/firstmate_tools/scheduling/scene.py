@@ -1,0 +1,48 @@
+"""A cluster's nodes and pods made ready once, so that many pods can be held against them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from firstmate_tools import fields, podstate
+from firstmate_tools.fields import Obj
+from firstmate_tools.scheduling.capacity import Host, hosts
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Nodes, and the pods that count.
+
+    Attributes:
+        hosts: the nodes, by name.
+        labels: the nodes' labels, by name.
+        bound: pods on known nodes that have not ended.
+        repelling: those of them whose spec tells of affinity.
+        by_namespace: all pods, bound or not.
+    """
+
+    hosts: tuple[Host, ...]
+    labels: dict[str, dict[str, str]]
+    bound: list[Obj]
+    repelling: list[Obj]
+    by_namespace: dict[str, list[Obj]]
+
+    @staticmethod
+    def of(nodes: Iterable[Obj], pods: Iterable[Obj], now: datetime) -> "Scene":
+        """The scene of a cluster.
+
+        Args:
+            nodes: all of them.
+            pods: of all namespaces, or as many as are known.
+            now: by which a terminating pod is within its grace period or not.
+        """
+        every = list(pods)
+        ready = tuple(hosts(nodes, every, now))
+        labels = {host.name: host.labels for host in ready}
+        bound = [p for p in every if fields.text(p, "spec", "nodeName") in labels and not podstate.finished(p)]
+        by_namespace: dict[str, list[Obj]] = defaultdict(list)
+        for pod in every:
+            by_namespace[fields.namespace_of(pod)].append(pod)
+        repelling = [pod for pod in bound if "affinity" in fields.mapping(pod, "spec")]
+        return Scene(ready, labels, bound, repelling, dict(by_namespace))
