@@ -45,7 +45,7 @@ async def test_a_call_that_takes_over_a_second_reports_progress(mode: str) -> No
     assert seen == []
     async with Client(serving(slow), mode=mode) as client:
         await client.call_tool("slow", {"seconds": 2.3}, progress_callback=note)
-    assert seen == [(1, "slow: 1 s, 1 requests"), (2, "slow: 2 s, 1 requests")]
+    assert seen == [(1, "slow: 1 s, requests: 1"), (2, "slow: 2 s, requests: 1")]
 
 
 @pytest.mark.anyio

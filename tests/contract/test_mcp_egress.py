@@ -112,3 +112,8 @@ def test_errors_are_cleaned_and_redacted() -> None:
     error = UsageError("Bad\x1b[31m value password=hunter2hunter2.", "See https://u:pw@h/x.")
     left = egress.error(error)
     assert "hunter2" not in left and "pw@" not in left and "\x1b" not in left
+
+
+def test_escape_sequences_do_not_leave_in_any_string() -> None:
+    left = out(about="image \x1b[2Jx\u202e", anything={"k\x1b[0m": "v\x07"})
+    assert left["about"] == "image x" and left["anything"] == {"k": "v"}

@@ -6,11 +6,11 @@ Asks access reviews, which store nothing. Exits 0 when the cluster answered, wha
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import typer
 
-from firstmate.answers import Tree
+from firstmate.answers import Tree, plain
 from firstmate.cli.options import Config, Context, Flags, Kubeconfig, Namespace, Output, Snapshot, given
 
 ROLE = "firstmate-read"
@@ -81,7 +81,7 @@ async def _examine(flags: Flags) -> Tree:
         "could_not_find_out": sorted({read.resource for read in unknown}),
         "mend": _role(denied) if denied and "snapshot" not in identity else None,
     }
-    return {name: value for name, value in report.items() if value is not None}
+    return cast("Tree", plain(report))
 
 
 def _consequences(denied: Sequence[Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -115,13 +115,14 @@ def info(
         "collected": sorted(name for name, outcome in kinds.items() if outcome == "collected"),
         "not_collected": {name: outcome for name, outcome in sorted(kinds.items()) if outcome != "collected"},
     }
-    _print({name: value for name, value in report.items() if value is not None}, given(ctx, format=format))
+    _print(report, given(ctx, format=format))
 
 
 def _print(report: dict[str, Any], flags: Flags) -> None:
-    from firstmate.answers import pretty
+    from firstmate.answers import Tree, plain, pretty
     from firstmate.cli.show_any import markdown, text
 
+    report = cast("Tree", plain(report))
     if flags.format == "json":
         typer.echo(pretty(report))
     elif flags.format == "markdown":

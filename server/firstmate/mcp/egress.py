@@ -1,8 +1,9 @@
 """The one point that everything passes that leaves over MCP: answers, errors, resources, and later prompts.
 
-Secrets are replaced by marks, free text from the cluster is fenced, answers are held to their token budget. The fence's
-mark is random for each response and stands in no text that it encloses, so that nothing inside can close it. Nothing in
-`firstmate.mcp` may hand text to the SDK by another way.
+Secrets are replaced by marks (those of an answer in `firstmate.answers`, which the command line passes too), free text
+from the cluster is fenced, answers are held to their token budget. The fence's mark is random for each response and
+stands in no text that it encloses, so that nothing inside can close it. Nothing in `firstmate.mcp` may hand text to the
+SDK by another way.
 """
 
 import secrets
@@ -37,7 +38,7 @@ def answer(given: Answer, spec: ToolSpec) -> Tree:
         advice=_narrower(names),
     )
     mark = _unheard(tree)
-    out = cast("Tree", _out(tree, mark))
+    out = cast("Tree", _fenced(tree, mark))
     return {NOTE: explanation(mark), **out} if _has_text(tree) else out
 
 
@@ -107,13 +108,11 @@ def _has_text(value: object) -> bool:
     return isinstance(value, Untrusted) and bool(value)
 
 
-def _out(value: object, mark: str) -> object:
+def _fenced(value: object, mark: str) -> object:
     if isinstance(value, Untrusted):
         return f"<{mark}>{value}</{mark}>" if value else ""
-    if isinstance(value, str):
-        return redact_shapes(clean(value))
     if isinstance(value, dict):
-        return {redact_shapes(clean(key)): _out(one, mark) for key, one in cast("dict[str, object]", value).items()}
+        return {key: _fenced(one, mark) for key, one in cast("dict[str, object]", value).items()}
     if isinstance(value, list):
-        return [_out(one, mark) for one in cast("list[object]", value)]
+        return [_fenced(one, mark) for one in cast("list[object]", value)]
     return value

@@ -133,7 +133,7 @@ async def _progress(context: Context[Any, Any], watch: Watch, name: str) -> None
     while True:
         await anyio.sleep(_FIRST_WORD_S)
         seconds += 1
-        asked = f", {watch.usage.requests} requests" if watch.usage is not None else ""
+        asked = f", requests: {watch.usage.requests}" if watch.usage is not None else ""
         await context.report_progress(seconds, None, egress.words(f"{name}: {seconds} s{asked}"))
 
 
