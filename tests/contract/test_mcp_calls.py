@@ -101,3 +101,18 @@ async def test_without_any_cluster_the_server_still_starts_and_says_so() -> None
         assert [one.name for one in (await client.list_tools()).tools] == ["slow"]
         result = await client.call_tool("slow", {})
     assert result.is_error and "No cluster is configured" in result.content[0].text
+
+
+@pytest.mark.anyio
+async def test_tools_that_others_register_on_the_server_work_beside_ours() -> None:
+    server = serving(slow)
+
+    @server.tool()
+    async def extra(word: str) -> str:
+        """Not ours."""
+        return word
+
+    async with Client(server) as client:
+        assert [one.name for one in (await client.list_tools()).tools] == ["slow", "extra"]
+        result = await client.call_tool("extra", {"word": "hello"})
+    assert result.content[0].text == "hello"
