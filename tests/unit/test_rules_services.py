@@ -101,6 +101,9 @@ def test_pods_that_have_run_to_their_end_are_no_backends() -> None:
 
 
 def test_the_idle_side_of_a_pair_hurts_nobody() -> None:
+    vault = service("vault-standby", selector={"app": "vault", "vault-active": "false"})
+    active = service("vault-active", selector={"app": "vault"})
+    assert severe(*well("vault"), active, vault) == []
     blue = service("cart-blue", selector={"app": "cart", "slot": "blue"})
     green = service("cart-green", selector={"app": "cart", "slot": "green"})
     assert severe(*well(labels={"app": "cart", "slot": "blue"}), blue, green) == []
@@ -145,6 +148,16 @@ def test_ports_of_an_injected_proxy_prove_nothing_about_a_container_that_declare
     proxy = container("istio-proxy", ports=[{"name": "prom", "containerPort": 15090}])
     both = [proxy, container()] if first else [container(), proxy]
     assert roots(*app(containers=both), service("cart", ports=[port(8080)])) == []
+
+
+def test_a_number_that_may_be_an_undeclared_port_is_a_hint_only() -> None:
+    metrics = service("cart-metrics", selector={"app": "cart"}, ports=[port(9090, 9090)])
+    assert severe(*well(), service("cart", ports=[port("http")]), metrics) == []
+    several = [port("http", name="web"), port(15012, 15012, name="xds")]
+    assert finding(*well(), service("cart", ports=several)).severity == "info"
+    named = [port("http", name="web"), port(9091, 9091, name="metrics")]
+    spec = container(ports=[HTTP, {"name": "metrics", "containerPort": 9090}])
+    assert finding(*app(spec=spec), service("cart", ports=named)).severity == "warning"
 
 
 def test_one_wrong_port_of_several_is_a_warning() -> None:

@@ -28,8 +28,10 @@ class Astray:
 
     Attributes:
         ports: those entries of `spec.ports`.
-        named: whether all of them are names.
+        named: whether one of them is a name.
         everywhere: whether in all its pods, not only in some.
+        plausible: whether a declared port stands there that was probably meant. Without one a number may well be a
+            port that the container has and does not declare.
         pod: one of those pods, or the workload where there is no pod yet; `prefix` is where its spec begins.
     """
 
@@ -37,6 +39,7 @@ class Astray:
     ports: list[Obj]
     named: bool
     everywhere: bool
+    plausible: bool
     pod: Ref
     prefix: str
     declared: Declared
@@ -58,12 +61,28 @@ def astray(facts: Facts, service: Obj) -> Astray | None:
     return Astray(
         service=service,
         ports=[port for port, _ in wrong],
-        named=all(isinstance(target(port), str) for port, _ in wrong),
+        named=any(isinstance(target(port), str) for port, _ in wrong),
         everywhere=all(count == len(looked_at) for _, count in wrong),
+        plausible=_was_meant(facts, service, [port for port, _ in wrong], obj),
         pod=ref,
         prefix=prefix,
         declared=_declared(obj),
     )
+
+
+def _was_meant(facts: Facts, service: Obj, wrong: list[Obj], pod: Obj) -> bool:
+    """Whether a declared port has the name of a port that goes astray, or no Service at all leads to it."""
+    declared = _declared(pod)
+    names = {name for name, _ in declared}
+    if any(fields.text(port, "name") in names for port in wrong):
+        return True
+    if len(wrong) < len(fields.items(service, "spec", "ports")):
+        return False
+    backend = backends.Backend(ref_of(pod, kinds.POD), pod, fields.labels_of(pod), 1)
+    namespace = fields.namespace_of(service)
+    others = [s for s in facts.all(kinds.SERVICE, namespace) if backends.selects(s, backend)]
+    reached = {target(port) for other in others for port in fields.items(other, "spec", "ports")}
+    return any(name not in reached and number not in reached for (name, _), number in declared.items())
 
 
 def _pods(facts: Facts, service: Obj) -> list[tuple[Ref, str, Obj]]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.diagnosis import spent
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.link import Root
 from firstmate_tools.diagnosis.report import Unexplained
@@ -44,8 +45,8 @@ def _retried(facts: Facts, ref: Ref, pod: fields.Obj) -> bool:
         return False
     owner = next(facts.graph.owners(ref), None)
     job = facts.get(owner) if owner and owner.kind == "Job" else None
-    if job is not None:
-        return fields.condition(job, "Failed").get("status") != "True"
+    if job is not None and owner is not None:
+        return fields.condition(job, "Failed").get("status") != "True" or spent.overcome(facts, owner, job)
     return owner is not None and owner.kind in {"ReplicaSet", "StatefulSet", "DaemonSet"}
 
 

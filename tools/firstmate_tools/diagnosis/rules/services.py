@@ -5,6 +5,7 @@ nothing is known that does. A Service of pods that cannot be created yet, of a w
 purpose to send traffic (headless, ExternalName, without a selector) selects well.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
@@ -39,7 +40,7 @@ REPEATED = 3
 """Failures of a readiness probe after which a pod is no longer on its way up (the default failureThreshold)."""
 GATED = timedelta(seconds=5)
 """How long a pod whose containers are ready may wait for its readiness gates."""
-_STANDBY = ("version", "slot", "track", "color", "colour", "role", "release", "revision", "hash", "primary", "leader")
+_STANDBY = re.compile(r"(?i)version|slot|track|colou?r|role|release|revision|hash|primary|leader|active|standby|state")
 MOST_NAMED = 20
 
 
@@ -104,7 +105,7 @@ def _severity_of_mismatch(facts: Facts, service: Obj, near: Near | None, called:
         return "critical"
     if near is None or _stands_by(facts, ref, near):
         return "warning" if called else "info"
-    return "critical" if near.backend.wanted else "warning"
+    return "critical" if near.strong and near.backend.wanted else "warning"
 
 
 def _stands_by(facts: Facts, service: Ref, near: Near) -> bool:
@@ -112,7 +113,7 @@ def _stands_by(facts: Facts, service: Ref, near: Near) -> bool:
 
     So stand the idle side of a blue-green pair, a canary without pods, and the replica Service of a lone primary.
     """
-    marks = all(any(word in key.lower() for word in _STANDBY) for key in near.missed)
+    marks = all(_STANDBY.search(key) for key in near.missed)
     others = [r for r in facts.graph.after(near.backend.ref, "selects") if r != service]
     return marks and bool(others)
 
@@ -136,12 +137,12 @@ def service_target_port(facts: Facts) -> Verdicts:
     for astray in facts.derived(_astray):
         ref = ref_of(astray.service, kinds.SERVICE)
         behind = backends.workloads_behind(facts, ref)
-        whole = astray.everywhere and len(astray.ports) == len(fields.items(astray.service, "spec", "ports"))
+        sure = astray.named or astray.plausible
         yield Finding(
             cause="service-target-port-mismatch",
             object=ref,
-            severity="critical" if whole or (astray.everywhere and backends.routed(facts, ref)) else "warning",
-            confidence="certain" if astray.named else "likely",
+            severity=_severity_of_astray(facts, astray) if sure else "info",
+            confidence="certain" if astray.named else "likely" if sure else "possible",
             summary=f"Service {ref.name} sends {targets.told(astray)}.",
             evidence=(
                 quote(ref, astray.service, "spec", "ports"),
@@ -151,6 +152,13 @@ def service_target_port(facts: Facts) -> Verdicts:
             affects=tuple(behind),
             next=tuple(_next(astray.service, behind[0] if behind else None)),
         )
+
+
+def _severity_of_astray(facts: Facts, astray: Astray) -> Severity:
+    """Critical where nothing that is sent to the Service, or what an Ingress may send, arrives."""
+    whole = len(astray.ports) == len(fields.items(astray.service, "spec", "ports"))
+    routed = backends.routed(facts, ref_of(astray.service, kinds.SERVICE))
+    return "critical" if astray.everywhere and (whole or routed) else "warning"
 
 
 def _astray(facts: Facts) -> list[Astray]:
