@@ -30,7 +30,7 @@ def lab() -> Generator[Lab]:
     mine = Lab(f"test-{os.getpid()}")
     try:
         mine.start()
-    except LabError as error:
+    except (LabError, OSError) as error:
         if os.environ.get("FIRSTMATE_REQUIRE_LAB") == "1":
             pytest.fail(f"the lab did not start: {error}", pytrace=False)
         pytest.skip(f"NO LIVE TESTS: the lab did not start: {error}")
