@@ -182,6 +182,8 @@ def test_a_kill_by_nobody_is_possible_only() -> None:
 def test_a_container_that_has_got_over_a_failure_is_well(objects: list[Obj]) -> None:
     stale = event(objects[-1], "BackOff", "Back-off restarting failed container app in pod cart", seconds_ago=20)
     assert roots(*objects, stale) == []
+    _, ruled_out, _ = verdicts(*objects, stale)
+    assert [r.cause for r in ruled_out] == ["application-exits-on-error"]
 
 
 def test_a_crash_loop_is_found_while_the_container_runs_for_a_moment() -> None:

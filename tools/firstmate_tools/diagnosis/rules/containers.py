@@ -9,13 +9,14 @@ from datetime import datetime
 from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis import lib, trouble
 from firstmate_tools.diagnosis.facts import Facts
-from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, fact
+from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, RuledOut, fact
 from firstmate_tools.diagnosis.heard import KILLED, heard, said
 from firstmate_tools.diagnosis.peers import awaited
 from firstmate_tools.diagnosis.rule import BACKENDS, LogWant, Verdicts, Want, rule
 from firstmate_tools.diagnosis.trouble import Trouble
 from firstmate_tools.loglines import telling
 from firstmate_tools.reads import Read
+from firstmate_tools.refs import ref_of
 from firstmate_tools.results import Severity
 
 OBSERVED = (
@@ -62,6 +63,20 @@ def application_exits(facts: Facts) -> Verdicts:
             # Whoever sent SIGKILL or SIGTERM left no trace: the program's own doing is only the likeliest of several.
             sure=code not in KILLED,
         )
+    yield from _got_over_it(facts)
+
+
+def _got_over_it(facts: Facts) -> Verdicts:
+    """Containers that events still call failing and that are ready."""
+    ailing = {t.ref for t in trouble.troubled(facts)}
+    for pod in facts.all(kinds.POD):
+        ref = ref_of(pod, kinds.POD)
+        if ref in ailing or not podstate.ready(pod) or not facts.events(ref, "BackOff"):
+            continue
+        for container in podstate.containers(pod):
+            if container.ready and container.restarts and heard(facts, ref, pod, container.name, "BackOff"):
+                why = f"container {container.name} of {facts.workload(ref)} failed before and is ready now"
+                yield RuledOut("application-exits-on-error", why)
 
 
 @rule(causes=("init-container-failing",), observes=OBSERVED, digs=LOGS, wants=last_words, explains=BACKENDS)
