@@ -205,6 +205,15 @@ def test_a_device_that_no_node_has_is_another_cause() -> None:
     with_gpu["status"]["allocatable"] = {**with_gpu["status"]["allocatable"], "nvidia.com/gpu": "1"}
     taken = pod("a", node="n2", containers=asks(**{"nvidia.com/gpu": "1"}))
     assert why(gpu, [node("n1"), with_gpu], [taken]) is Why.FULL
+    many = waiting(containers=asks(**{"nvidia.com/gpu": "8"}))
+    assert why(many, [node("n1"), with_gpu]) is Why.LARGER
+
+
+def test_a_device_is_a_wish_for_the_nodes_that_have_it():
+    with_gpu = node("n2", taints=[{"key": "nvidia.com/gpu", "effect": "NoSchedule"}])
+    with_gpu["status"]["allocatable"] = {**with_gpu["status"]["allocatable"], "nvidia.com/gpu": "1"}
+    gpu = waiting(containers=asks(**{"nvidia.com/gpu": "1"}))
+    assert why(gpu, [node("n1"), with_gpu]) is Why.TAINT
 
 
 def test_room_that_terminating_pods_are_about_to_leave_is_waited_for() -> None:

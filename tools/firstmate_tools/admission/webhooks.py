@@ -84,11 +84,15 @@ def _named(listed: list[str], wanted: str) -> bool:
     return "*" in listed or wanted in listed
 
 
-def selects(hook: Hook, namespace_labels: dict[str, str], object_labels: dict[str, str]) -> bool:
-    """Whether a webhook's namespace and object selectors take in an object. An absent selector takes in everything."""
+def selects(hook: Hook, namespace_labels: dict[str, str] | None, object_labels: dict[str, str] | None) -> bool:
+    """Whether a webhook's namespace and object selectors take in an object; an absent selector takes in everything.
+
+    Args:
+        namespace_labels, object_labels: None where they are not known: then the selector may take it in.
+    """
     for field, labels in (("namespaceSelector", namespace_labels), ("objectSelector", object_labels)):
         selector = fields.at(hook.spec, field)
-        if selector is not None and not matches(selector, labels):
+        if selector is not None and labels is not None and not matches(selector, labels):
             return False
     return True
 

@@ -32,14 +32,14 @@ class Call:
     Attributes:
         about: the object that the refusal is told about, `sufferers` those that suffer from it.
         kind: of the object that was to be created, None where that is not known.
-        labels: of that object.
+        labels: of that object, None where they are not known.
     """
 
     about: Ref
     sufferers: tuple[Ref, ...]
     severity: Severity
     kind: Kind | None
-    labels: dict[str, str]
+    labels: dict[str, str] | None
     told: Told
     said: Evidence
     at: datetime | None
@@ -63,7 +63,7 @@ def _calls(facts: Facts) -> list[Call]:
             known.add(row.about)
             said = fact(row.about, f"event {row.reason}", row.message, row.last)
             words = f"{row.about} could not be served ({row.reason})"
-            found.append(Call(row.about, (row.about,), "warning", None, {}, told, said, row.last, row.first, words))
+            found.append(Call(row.about, (row.about,), "warning", None, None, told, said, row.last, row.first, words))
     return found
 
 
@@ -74,7 +74,7 @@ def _refused_call(facts: Facts, refusal: Refusal, told: Told) -> Call:
         sufferers=tuple(dict.fromkeys((workload, refusal.creator))),
         severity=severity(facts, workload),
         kind=refusal.kind,
-        labels=fields.labels_of(refusal.template) if refusal.kind == POD else {},
+        labels=fields.labels_of(refusal.template) if refusal.kind == POD else None,
         told=told,
         said=refused.said(refusal),
         at=refusal.at,

@@ -33,7 +33,7 @@ class Why(Enum):
     POD_COUNT = "a node has room, and holds as many pods as it may"
     LARGER = "it would not fit on the emptiest of its nodes"
     FULL = "its nodes have too little left"
-    NOT_ADVERTISED = "it asks for a device that no node has"
+    NOT_ADVERTISED = "it asks for a device that none of its nodes has"
     LEAVING = "a node has room once the pods that are terminating have gone"
 
 
@@ -148,7 +148,7 @@ def judge(pod: Obj, scene: Scene) -> Verdict:
     own = scene.by_namespace.get(fields.namespace_of(pod), [])
     wish = Wish.of(pod, counted(pod, nodes, own), neighbours(pod, scene))
     views = tuple(view(wish, host) for host in scene.hosts)
-    why, shown = _reason(pod, views)
+    why, shown = _reason(pod, wish.asks, views)
     return Verdict(why, wish.asks, tuple(shown), wish.spread, views)
 
 
@@ -173,27 +173,30 @@ def view(wish: Wish, host: Host) -> View:
 _OBSTACLES = ("taints", "state", "cordoned", "spread", "lacks", "crowded", "kept_off")
 
 
-def _reason(pod: Obj, views: tuple[View, ...]) -> tuple[Why, Sequence[View]]:
-    meant = [v for v in views if v.meant]
-    if not meant:
+def _reason(pod: Obj, asks: Amounts, views: tuple[View, ...]) -> tuple[Why, Sequence[View]]:
+    allowed = [v for v in views if v.meant]
+    if not allowed:
         none_selected = bool(predicates.node_selector(pod)) and not any(v.selected for v in views)
         return (Why.SELECTOR if none_selected else Why.AFFINITY), []
+    # A device is a wish for nodes that have it, as much as a label is.
+    devices = [resource for resource, amount in asks.items() if amount > 0 and is_extended(resource)]
+    meant = [v for v in allowed if all(v.host.offer(device) > 0 for device in devices)]
+    if not meant:
+        return Why.NOT_ADVERTISED, allowed
     meant = [v for v in meant if not v.aside] or meant
     for alone, why in (((), Why.FITS), (("state",), Why.NODE_STATE)):
         found = [v for v in meant if v.fails == alone]
         if found:
             return why, found
     inside = [v for v in meant if v.lets_in]
-    if not inside:
-        tainted = [v for v in meant if v.taints]
-        return (Why.TAINT, tainted) if tainted else (Why.NODE_STATE, meant)
-    return _reason_inside(views, inside)
+    if inside:
+        return _reason_inside(inside)
+    tainted = [v for v in meant if v.taints]
+    return (Why.TAINT, tainted) if tainted else (Why.NODE_STATE, meant)
 
 
-def _reason_inside(views: tuple[View, ...], inside: list[View]) -> tuple[Why, Sequence[View]]:
+def _reason_inside(inside: list[View]) -> tuple[Why, Sequence[View]]:
     """The reason among the nodes whose labels and taints would have the pod."""
-    if _nowhere(views, inside):
-        return Why.NOT_ADVERTISED, inside
     if all(v.hopeless for v in inside):
         return Why.LARGER, inside
     apart = [v for v in inside if not v.kept_off]
@@ -219,12 +222,6 @@ def _reason_open(inside: list[View]) -> tuple[Why, Sequence[View]]:
         return Why.FULL, full
     spread = [v for v in usable if v.spread is not None]
     return (Why.SPREAD, spread) if spread else (Why.POD_COUNT, usable)
-
-
-def _nowhere(views: tuple[View, ...], inside: list[View]) -> bool:
-    """Whether the pod asks for an extended resource that no node of the cluster has to give."""
-    missing = {lack.resource for v in inside for lack in v.lacks if is_extended(lack.resource)}
-    return any(all(not v.host.offer(resource) for v in views) for resource in missing)
 
 
 def is_extended(resource: str) -> bool:

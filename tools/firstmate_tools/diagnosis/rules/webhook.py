@@ -108,9 +108,7 @@ def _concerns(facts: Facts, hook: Hook, call: Call) -> bool:
     if call.kind is not None and not webhooks.asked_about(hook, call.kind):
         return False
     namespace = facts.get(Ref("Namespace", "", call.about.namespace))
-    if namespace is None or call.kind is None or not call.labels:
-        return True
-    return webhooks.selects(hook, fields.labels_of(namespace), call.labels)
+    return webhooks.selects(hook, fields.labels_of(namespace) if namespace else None, call.labels)
 
 
 def _backend(facts: Facts, hook: Hook, call: Call) -> Finding | RuledOut | None:
@@ -230,7 +228,7 @@ def _places(facts: Facts, hook: Hook) -> Iterator[str]:
 
 
 def _warning(facts: Facts, hook: Hook, words: str) -> Finding:
-    nobody = Call(hook.config, (), "warning", None, {}, Told(Gate.WEBHOOK), fact(hook.config, "", ""), None, None, "")
+    nobody = Call(hook.config, (), "warning", None, None, Told(Gate.WEBHOOK), fact(hook.config, "", ""), None, None, "")
     return replace(
         _finding(facts, hook, nobody, "", certain=True),
         summary=words[0].upper() + words[1:],
