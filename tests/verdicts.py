@@ -5,6 +5,7 @@ what is found, so that a test sees noise of other rules too.
 """
 
 import copy
+import json
 import random
 from typing import Any
 
@@ -108,6 +109,11 @@ def shuffled(objects: list[Obj], seed: int) -> list[Obj]:
     mixed = copy.deepcopy(objects)
     random.Random(seed).shuffle(mixed)
     return mixed
+
+
+def renamed(objects: list[Obj], to: str) -> list[Obj]:
+    """The same objects with `cart` called otherwise, wherever the word stands."""
+    return json.loads(json.dumps(objects).replace("cart", to))
 
 
 ABSURD = st.sampled_from(

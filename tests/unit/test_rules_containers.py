@@ -6,7 +6,7 @@ import pytest
 from builders import ago, container, event, node, obj, owner, pod, service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from verdicts import app, bystanders, damaged, finding, linked, named, roots, severe, shuffled, verdicts
+from verdicts import app, bystanders, damaged, finding, linked, named, renamed, roots, severe, shuffled, verdicts
 
 from firstmate_tools import kinds
 from firstmate_tools.diagnosis.rule import LogWant, all_rules
@@ -387,6 +387,14 @@ CASES = [
 def test_order_and_bystanders_change_nothing(seed: int, crowded: bool) -> None:
     for objects in CASES:
         assert roots(*shuffled([*objects, *(bystanders() if crowded else [])], seed)) == roots(*objects)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.from_regex(r"[a-z][a-z0-9]{2,12}-x", fullmatch=True))
+def test_names_change_nothing(name: str) -> None:
+    for objects in CASES:
+        found = [(cause, ref.replace(name, "cart")) for cause, ref in roots(*renamed(objects, name))]
+        assert found == roots(*objects)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -4,7 +4,7 @@ import pytest
 from builders import container, deployment, event, pod, service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from verdicts import app, bystanders, damaged, finding, linked, named, roots, severe, shuffled
+from verdicts import app, bystanders, damaged, finding, linked, named, renamed, roots, severe, shuffled
 
 from firstmate_tools.diagnosis.pulls import image_parts, meaning
 from firstmate_tools.fields import Obj
@@ -296,6 +296,14 @@ def test_order_and_bystanders_change_nothing(seed: int, crowded: bool) -> None:
     others = bystanders() if crowded else []
     for objects in (pulling(NOT_FOUND), pulling(REFUSED), SECRET_CASE):
         assert roots(*shuffled([*objects, *others], seed)) == roots(*objects)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.from_regex(r"[a-z][a-z0-9]{2,12}-x", fullmatch=True))
+def test_names_change_nothing(name: str) -> None:
+    for objects in (pulling(NOT_FOUND), pulling(REFUSED), SECRET_CASE):
+        found = [(cause, ref.replace(name, "cart")) for cause, ref in roots(*renamed(objects, name))]
+        assert found == roots(*objects)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
