@@ -479,6 +479,18 @@ def test_webhooks_that_cannot_hurt_are_left_in_peace(hook: Obj):
     assert found(*WORKLOAD, hook, SHOP) == []
 
 
+def test_namespaces_where_nothing_runs_are_not_warned_about():
+    asleep = deployment("cart", replicas=0)
+    assert found(asleep, obj("Job", "once", api="batch/v1", spec={"template": template()}), webhook(), SHOP) == []
+
+
+def test_a_cluster_question_looks_behind_webhooks_only_where_one_may_surprise():
+    facts = facts_of(*WORKLOAD)
+    assert set(wants(facts)) == {ListWant(kinds.VALIDATING_WEBHOOK), ListWant(kinds.MUTATING_WEBHOOK)}
+    facts.put(kinds.VALIDATING_WEBHOOK, None, [webhook()])
+    assert ListWant(kinds.ENDPOINT_SLICE, "guard") in wants(facts)
+
+
 def test_a_webhook_that_has_only_just_been_configured_is_left_in_peace():
     fresh = webhook()
     fresh["metadata"]["creationTimestamp"] = ago(20)
@@ -534,6 +546,26 @@ def test_facts_of_absurd_shape_give_no_error():
     ]
     for verdict in [v for rule in RULES for v in rule.judge(facts_of(*odd))]:
         assert isinstance(verdict, Finding | RuledOut)
+
+
+NEIGHBOUR = [
+    obj("ResourceQuota", "team", "other", status={"hard": {"requests.cpu": "0"}, "used": {"requests.cpu": "9"}}),
+    obj("LimitRange", "limits", "other", spec={"limits": [{"type": "Container", "max": {"memory": "1"}}]}),
+    obj("ServiceAccount", "cart", "other"),
+    namespace("other", **{"pod-security.kubernetes.io/enforce": "restricted"}),
+    deployment("cart", "other"),
+    pod("cart-x", "other", waiting="CrashLoopBackOff"),
+]
+
+
+@pytest.mark.parametrize("message", [QUOTA, DEMANDS, LIMITS, ACCOUNT, SECURITY, HOOK])
+def test_what_is_in_other_namespaces_never_changes_the_verdict(message: str):
+    body = template(sized(requests={"cpu": "1"}), sized(limits={"memory": "2Gi"}), serviceAccountName="cart")
+    around = [quota(), limits(max={"memory": "1Gi"}), enforcing("restricted"), webhook(), account("default")]
+    alone = judge(facts_of(*refused(message, body=body), *around, **IN_SHOP), RULES)
+    crowd = judge(facts_of(*NEIGHBOUR, *reversed(around), *refused(message, body=body), **IN_SHOP), RULES)
+    assert alone[0]
+    assert alone == crowd
 
 
 def test_findings_say_since_when():

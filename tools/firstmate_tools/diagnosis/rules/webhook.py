@@ -46,16 +46,17 @@ def _wants(facts: Facts) -> Iterable[Want]:
     if not spoken and not broad:
         return
     yield from (ListWant(kind) for kind in CONFIGURATIONS)
-    if broad:
-        yield from (ListWant(kind) for kind in (NAMESPACE, SERVICE, ENDPOINT_SLICE))
     for call in spoken:
         if call.about.namespace:
             yield GetWant(NAMESPACE, Ref("Namespace", "", call.about.namespace))
-        for hook in named(facts, call.told.name):
-            if hook.service is not None:
-                yield GetWant(SERVICE, hook.service)
-                yield ListWant(ENDPOINT_SLICE, hook.service.namespace)
-                yield ListWant(POD, hook.service.namespace)
+    unnoticed = [hook for hook in facts.derived(hooks) if _may_surprise(facts, hook)] if broad else []
+    if unnoticed:
+        yield ListWant(NAMESPACE)
+    for hook in (*unnoticed, *(hook for call in spoken for hook in named(facts, call.told.name))):
+        if hook.service is not None:
+            yield GetWant(SERVICE, hook.service)
+            yield ListWant(ENDPOINT_SLICE, hook.service.namespace)
+            yield ListWant(POD, hook.service.namespace)
 
 
 def _broad(facts: Facts) -> bool:
@@ -202,29 +203,37 @@ def _next(hook: Hook) -> tuple[NextStep, ...]:
 def _unnoticed(facts: Facts) -> Iterator[Finding]:
     """Webhooks that would refuse the next pod of some namespace, though nobody has tried yet."""
     for hook in facts.derived(hooks):
-        if not hook.must_answer or hook.conditional or not webhooks.asked_about(hook):
-            continue
-        if not (facts.knows(NAMESPACE) and _settled(facts, hook) and _missing(facts, hook)):
-            continue
-        places = sorted(_places(facts, hook))
+        missing = _missing(facts, hook) if facts.knows(NAMESPACE) and _may_surprise(facts, hook) else ""
+        places = _places(facts, hook) if missing else []
         if places:
             words = f"webhook {hook.name} must answer when pods are created in {some(places)}, and its Service "
-            yield _warning(facts, hook, f"{words}{_culprit(hook)} {_missing(facts, hook)}{state_behind(facts, hook)}.")
+            yield _warning(facts, hook, f"{words}{_culprit(hook)} {missing}{state_behind(facts, hook)}.")
 
 
-def _settled(facts: Facts, hook: Hook) -> bool:
-    obj = facts.get(hook.config) or {}
-    created = fields.time_at(obj, "metadata", "creationTimestamp")
-    return created is not None and facts.now - created >= SETTLED
+def _may_surprise(facts: Facts, hook: Hook) -> bool:
+    """Whether a webhook certainly has a say in pods, and has stood long enough for its backend to have come up."""
+    created = fields.time_at(facts.get(hook.config) or {}, "metadata", "creationTimestamp")
+    settled = created is not None and facts.now - created >= SETTLED
+    return settled and hook.must_answer and not hook.conditional and webhooks.asked_about(hook)
 
 
-def _places(facts: Facts, hook: Hook) -> Iterator[str]:
-    """The namespaces in which some workload's next pod would be refused."""
-    for namespace in facts.all(NAMESPACE):
-        name, labels = fields.name_of(namespace), fields.labels_of(namespace)
-        templates = (template_labels(obj) for kind in WORKLOADS for obj in facts.all(kind, name))
-        if any(webhooks.selects(hook, labels, own) for own in templates):
-            yield name
+def _places(facts: Facts, hook: Hook) -> list[str]:
+    """The namespaces in which the next pod of some workload would be refused."""
+    running = facts.derived(_running)
+    found = [(fields.name_of(namespace), fields.labels_of(namespace)) for namespace in facts.all(NAMESPACE)]
+    return sorted(
+        name for name, labels in found if any(webhooks.selects(hook, labels, own) for own in running.get(name, []))
+    )
+
+
+def _running(facts: Facts) -> dict[str, list[dict[str, str]]]:
+    """The pod labels of the workloads that keep pods running, by namespace."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for kind in (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET):
+        for obj in facts.all(kind):
+            if kind == kinds.DAEMON_SET or fields.number(obj, "spec", "replicas", default=1):
+                found.setdefault(fields.namespace_of(obj), []).append(template_labels(obj))
+    return found
 
 
 def _warning(facts: Facts, hook: Hook, words: str) -> Finding:
