@@ -102,11 +102,21 @@ def test_pods_that_have_run_to_their_end_are_no_backends() -> None:
 
 def test_the_idle_side_of_a_pair_hurts_nobody() -> None:
     vault = service("vault-standby", selector={"app": "vault", "vault-active": "false"})
-    active = service("vault-active", selector={"app": "vault"})
-    assert severe(*well("vault"), active, vault) == []
+    active = service("vault-active", selector={"app": "vault", "vault-active": "true"})
+    assert severe(*well("vault", labels={"app": "vault", "vault-active": "true"}), active, vault) == []
     blue = service("cart-blue", selector={"app": "cart", "slot": "blue"})
     green = service("cart-green", selector={"app": "cart", "slot": "green"})
     assert severe(*well(labels={"app": "cart", "slot": "blue"}), blue, green) == []
+
+
+def test_an_old_version_in_a_selector_hurts_although_another_service_finds_the_pods() -> None:
+    metrics = service("cart-metrics", selector={"app": "cart"})
+    objects = [
+        *well(labels={"app": "cart", "version": "2"}),
+        metrics,
+        service("cart", selector={"app": "cart", "version": "1"}),
+    ]
+    assert severe(*objects) == [SELECTOR]
 
 
 def test_nothing_is_said_of_selectors_where_pods_were_not_read() -> None:

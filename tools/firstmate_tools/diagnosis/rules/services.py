@@ -103,19 +103,24 @@ def _severity_of_mismatch(facts: Facts, service: Obj, near: Near | None, called:
     ref = ref_of(service, kinds.SERVICE)
     if backends.routed(facts, ref) or fields.text(service, "spec", "type") in {"LoadBalancer", "NodePort"}:
         return "critical"
-    if near is None or _stands_by(facts, ref, near):
+    if near is None or _stands_by(facts, service, near):
         return "warning" if called else "info"
     return "critical" if near.strong and near.backend.wanted else "warning"
 
 
-def _stands_by(facts: Facts, service: Ref, near: Near) -> bool:
-    """Whether only a label that tells versions or roles apart is missed, and another Service serves those pods.
+def _stands_by(facts: Facts, service: Obj, near: Near) -> bool:
+    """Whether a sister Service serves those pods, which differs only in the value of a label for versions or roles.
 
     So stand the idle side of a blue-green pair, a canary without pods, and the replica Service of a lone primary.
     """
-    marks = all(_STANDBY.search(key) for key in near.missed)
-    others = [r for r in facts.graph.after(near.backend.ref, "selects") if r != service]
-    return marks and bool(others)
+    own = fields.string_map(service, "spec", "selector")
+    if not all(_STANDBY.search(key) for key in near.missed):
+        return False
+    for ref in facts.graph.after(near.backend.ref, "selects"):
+        sister = fields.string_map(facts.get(ref) or {}, "spec", "selector")
+        if sister.keys() == own.keys() and {k for k in own if own[k] != sister[k]} == set(near.missed):
+            return True
+    return False
 
 
 def port_slices(facts: Facts) -> Iterable[Want]:
