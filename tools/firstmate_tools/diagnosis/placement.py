@@ -94,7 +94,9 @@ def _cordon_taints(view: View) -> list[Obj]:
 
 def _mend(facts: Facts, why: Why, case: Unplaced, culprit: str) -> tuple[Ref, NextStep]:
     """What has to be mended, and the question that looks at it."""
-    nodes = ask("node_status", "what the nodes offer, and what holds them")
+    chosen = ",".join(f"{key}={value}" for key, value in sorted(node_selector(case.pod).items()))
+    among = {"selector": chosen} if chosen and why is not Why.SELECTOR else {}
+    nodes = ask("node_status", "what the nodes offer, and what takes it", **among)
     if why is Why.CORDON:
         return Ref("Node", "", culprit), ask("get", "who cordoned it and when", kind="node", name=culprit)
     if why is Why.TAINT and (came_later := _taint_came_later(facts, case)):
