@@ -223,6 +223,20 @@ def test_a_service_whose_pods_say_that_they_are_unwell_stands_alone() -> None:
     assert any("503" in e.value for e in found.evidence)
 
 
+def test_a_program_that_says_that_it_is_unwell_is_no_longer_starting() -> None:
+    def young(message: str) -> list[Obj]:
+        probe = {"httpGet": {"port": 8080, "path": "/ready"}}
+        objects = app(spec=container(ports=[HTTP], readinessProbe=probe), ready=False, age=8)
+        return [
+            *objects,
+            event(objects[-1], "Unhealthy", f"Readiness probe failed: {message}", seconds_ago=2),
+            service("cart"),
+        ]
+
+    assert roots(*young("HTTP probe failed with statuscode: 503")) == [(NOT_READY, CART)]
+    assert roots(*young("dial tcp 10.0.0.1:8080: connect: connection refused")) == []
+
+
 def test_two_services_of_the_same_pods_are_one_problem() -> None:
     assert len(roots(*unwell(), service("cart"), service("cart-metrics", selector={"app": "cart"}))) == 1
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import backends, lib, targets
+from firstmate_tools.diagnosis import backends, lib, probing, targets
 from firstmate_tools.diagnosis.backends import Near
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, RuledOut, fact, quote
@@ -37,8 +37,9 @@ OBSERVED = (
 COMPARED = (kinds.SERVICE, kinds.POD)
 """Read once more before a finding: they are compared, and were read at different moments."""
 REPEATED = 3
-"""Failures of a readiness probe after which a pod is no longer on its way up (the default failureThreshold)."""
-GATED = timedelta(seconds=5)
+"""Failures of a probe after which a pod is no longer on its way up (the default failureThreshold). That the program
+itself says that it is unwell counts at once: it is up."""
+GATED = timedelta(seconds=2)
 """How long a pod whose containers are ready may wait for its readiness gates."""
 _STANDBY = re.compile(r"(?i)version|slot|track|colou?r|role|release|revision|hash|primary|leader|active|standby|state")
 MOST_NAMED = 20
@@ -207,7 +208,7 @@ def _on_its_way(facts: Facts, pod: Obj) -> bool:
         return since is not None and facts.now - since < GATED
     ref = ref_of(pod, kinds.POD)
     failing = any(
-        row.count >= REPEATED
+        row.count >= REPEATED or probing.answer(row.message) == "unwell"
         for container in podstate.containers(pod)
         for row in heard(facts, ref, pod, container.name, "Unhealthy")
     )
