@@ -1,16 +1,17 @@
 """The address of an object: kind, namespace, name."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import fields, kinds
 from .fields import Obj
 from .kinds import Kind
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
-    """Names one object within a cluster; `namespace` is "" for cluster-scoped objects."""
+class Ref(NamedTuple):
+    """Names one object within a cluster; `namespace` is "" for cluster-scoped objects.
+
+    A tuple, because graphs hash and compare hundreds of thousands of them.
+    """
 
     kind: str
     namespace: str
