@@ -183,6 +183,14 @@ async def test_what_has_no_logs_is_refused(scope):
         await read(FakeCluster(pod("a")), scope)
 
 
+@pytest.mark.parametrize("scope", ["cluster", "namespace", "namespace/shop", "ns/shop"])
+async def test_a_scope_without_an_object_is_told_to_name_one(scope):
+    with pytest.raises(UsageError, match="name a pod or a workload"):
+        await read(FakeCluster(pod("a"), pod("cluster")), scope)
+    named = await read(FakeCluster(pod("cluster"), logs={"cluster/app": "up\n"}), "pod/cluster")
+    assert [log.pod for log in named.logs] == ["cluster"]
+
+
 @pytest.mark.parametrize("name", ["--previous", "$(id)", "a/../b", "a b", "a%2f"])
 async def test_names_are_only_names(name):
     with pytest.raises(UsageError):
