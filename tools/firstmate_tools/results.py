@@ -67,14 +67,6 @@ class Coverage(Model):
     cut: list[str] = Field(default_factory=list[str], description="What was left out, and how to get it")
 
 
-class Cost(Model):
-    """What the question cost the cluster."""
-
-    requests: int
-    bytes: int
-    ms: int
-
-
 class Answer(Model):
     """Base of what a tool answers with that no cluster gave (runbooks, the list of clusters).
 
