@@ -22,7 +22,8 @@ from firstmate_tools.cluster.live import LiveSource
 from firstmate_tools.cluster.snapshot import SnapshotSource
 from firstmate_tools.diagnose import diagnose
 from firstmate_tools.errors import FirstmateError
-from firstmate_tools.reads import Grant
+from firstmate_tools.kinds import SECRET
+from firstmate_tools.reads import Grant, Read
 from firstmate_tools.recorder import record
 from firstmate_tools.toolspec import ToolSpec, spec_of
 
@@ -106,7 +107,7 @@ async def _ask(source: ClusterSource, scope: str, namespace: str | None) -> Aske
 
 
 async def _record(source: ClusterSource, path: Path, *, secrets: bool = True, force: bool = False) -> None:
-    reads = declared_reads(all_tools())
+    reads = [*declared_reads(all_tools()), *([Read(SECRET, ("list",))] if secrets else [])]
     try:
         async with source.open(Grant.of(reads), deadline_s=_RECORD_DEADLINE_S) as cluster:
             await record(cluster, path, reads=reads, secrets=secrets, force=force)

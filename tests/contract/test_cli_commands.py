@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import obj
 from contract.cli import run
-from contract.server_doubles import needed, record_shop
+from contract.server_doubles import Clusters, needed, record_shop, shop
 
 from firstmate.catalogue import all_tools
 from firstmate.cli.clients import CLIENTS
@@ -105,6 +106,28 @@ def test_a_recording_can_be_looked_into_and_recorded_again(snapshot: str, tmp_pa
     second = json.loads(run("diagnose", "--snapshot", again, "--format", "json").out)
     assert first["root_causes"] == second["root_causes"]
     assert run("--snapshot", snapshot, "snapshot", "create", again).code == 2  # it is there already
+
+
+def test_secrets_are_recorded_when_asked_for_by_name_and_key_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = shop()
+    secret = obj("Secret", "db", "shop", data={"password": "aHVudGVyMg=="}, type="Opaque")
+    live.shelves["", "secrets"] = [secret]  # past the gateway's scrubbing: the recorder must do it as well
+    monkeypatch.setattr("firstmate.clusters.ConfiguredClusters", lambda _: Clusters(shop=live))
+    made = run("snapshot", "create", str(tmp_path / "without"))
+    assert made.code == 0 and not (tmp_path / "without/objects/secrets").exists()
+    made = run("snapshot", "create", str(tmp_path / "with"), "--secrets")
+    assert made.code == 0, made.err
+    (kept,) = (tmp_path / "with/objects/secrets").iterdir()
+    found = json.loads(kept.read_text())
+    assert found["metadata"]["name"] == "db" and found["data"] == {"password": ""}
+    assert not any(b"aHVudGVyMg" in one.read_bytes() for one in (tmp_path / "with").rglob("*") if one.is_file())
+
+
+def test_a_recording_must_be_named() -> None:
+    ran = run("snapshot", "info")
+    assert ran.code == 2 and "No recording is named" in ran.err
 
 
 def test_doctor_says_who_answers_and_what_may_be_read(snapshot: str) -> None:

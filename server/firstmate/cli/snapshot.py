@@ -6,7 +6,8 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from firstmate.cli.options import Config, Context, Flags, Kubeconfig, Output, given
+from firstmate.cli.options import Config, Context, Flags, Kubeconfig, Output, Snapshot, given
+from firstmate_tools.errors import UsageError
 
 _DEADLINE_S = 600.0
 
@@ -47,10 +48,11 @@ async def _record(
     from firstmate.cli.asking import waiting
     from firstmate.clusters import ConfiguredClusters
     from firstmate_tools.catalogue import declared_reads
-    from firstmate_tools.reads import Grant
+    from firstmate_tools.kinds import SECRET
+    from firstmate_tools.reads import Grant, Read
     from firstmate_tools.recorder import record
 
-    reads = declared_reads(all_tools())
+    reads = [*declared_reads(all_tools()), *([Read(SECRET, ("list",))] if secrets else [])]
     clusters = ConfiguredClusters(flags.settings())
     try:
         with waiting(f"recording into {file} …"):
@@ -81,7 +83,8 @@ async def _record(
 
 def info(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(help="The recording; `demo` is the bundled one.")],
+    file: Annotated[str | None, typer.Argument(help="The recording; `demo` is the bundled one.")] = None,
+    snapshot: Snapshot = None,
     format: Output = None,
 ) -> None:
     from firstmate.clusters import snapshot_path
@@ -89,7 +92,11 @@ def info(
     from firstmate_tools.cluster.files import Limits
     from firstmate_tools.cluster.layouts import read
 
-    path = snapshot_path(file)
+    flags = given(ctx, snapshot=snapshot, format=format)
+    named = file or flags.snapshot
+    if named is None:
+        raise UsageError("No recording is named.", "Such as `firstmate snapshot info demo`.")
+    path = snapshot_path(named)
     limits = Limits()
     files = open_files(path, limits)
     try:
@@ -115,7 +122,7 @@ def info(
         "collected": sorted(name for name, outcome in kinds.items() if outcome == "collected"),
         "not_collected": {name: outcome for name, outcome in sorted(kinds.items()) if outcome != "collected"},
     }
-    _print(report, given(ctx, format=format))
+    _print(report, flags)
 
 
 def _print(report: dict[str, Any], flags: Flags) -> None:
