@@ -11,6 +11,7 @@ from contract.cli import run
 from contract.server_doubles import Clusters, needed, record_shop, shop
 
 from firstmate.catalogue import all_tools
+from firstmate.cli import COMMANDS
 from firstmate.cli.clients import CLIENTS
 from firstmate_tools.toolspec import ToolSpec
 
@@ -25,6 +26,23 @@ def test_version_and_help() -> None:
     helped = run("--help")
     assert helped.code == 0 and all(name in helped.out for name in ("demo", "diagnose", "serve", "doctor", "config"))
     assert run().code in {0, 2}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--snapshot", "demo"],
+        ["--snapshot=demo"],
+        ["-n", "tools"],
+        ["-ntools"],
+        ["--context", "serve", "--format", "json"],
+    ],
+)
+def test_values_of_the_roots_options_are_no_commands(arguments: list[str]) -> None:
+    helped = run(*arguments, "--help")
+    assert helped.code == 0 and all(name in helped.out for name in COMMANDS)
+    ran = run(*arguments, "config")
+    assert ran.code == 0 and "cursor" in ran.out
 
 
 def test_a_mistyped_command_is_told_with_the_nearest() -> None:

@@ -1,4 +1,4 @@
-"""The command line: one module per command, each imported only when its name stands among the arguments.
+"""The command line: one module per command, imported only when the arguments name it, or for help.
 
 `main` is the program's entry. It is where the process ends: errors become a sentence on stderr and an exit code, never
 a traceback. Exit codes: 0 answered, 2 usage or configuration, 3 unreachable or no answer, 130 interrupted; `diagnose`
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 COMMANDS = ("demo", "diagnose", "serve", "tools", "runbooks", "snapshot", "doctor", "config")
 """In the order of `firstmate --help`. Each is a module of this package with `register(app)`."""
+
+_WITH_VALUE = ("--context", "--kubeconfig", "--snapshot", "--namespace", "-n", "--format", "--config")
+"""The options of the root that take the next word."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,15 +59,28 @@ def _keep_quiet() -> None:
 
 
 def _app(given: Sequence[str]) -> "typer.Typer":
-    """The commands that the arguments may mean: those whose name stands among them, or all."""
+    """The one command that the arguments name, or all."""
     from importlib import import_module
 
     from firstmate.cli.options import root
 
-    app = root()
-    for name in [name for name in COMMANDS if name in given] or COMMANDS:
+    app, named = root(), _named(given)
+    for name in [named] if named in COMMANDS else COMMANDS:
         import_module(f"firstmate.cli.{name}").register(app)
     return app
+
+
+def _named(given: Sequence[str]) -> str:
+    """The first word that is neither an option of the root nor its value: the command, "" where there is none."""
+    words = iter(given)
+    for word in words:
+        if not word.startswith("-"):
+            return word
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not any(word.startswith(f"{flag}=") for flag in _WITH_VALUE) and not word.startswith("-n"):
+            return ""  # --help, --version, or what is unknown: to be told with all commands in sight
+    return ""
 
 
 def _let_go_of_stdout() -> None:
