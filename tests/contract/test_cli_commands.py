@@ -79,6 +79,17 @@ def test_arguments_come_as_pairs_or_json(snapshot: str) -> None:
     assert pairs.out == as_json.out == flag.out and pairs.code == 0
 
 
+def test_namespace_and_format_may_come_from_the_environment(snapshot: str) -> None:
+    command = ["tools", "call", "pod_status", "--snapshot", snapshot]
+    shop, other = run(*command, "-n", "shop"), run(*command, "-n", "default")
+    assert shop.out != other.out
+    assert run(*command, FIRSTMATE_NAMESPACE="shop").out == shop.out
+    assert run(*command, "-n", "default", FIRSTMATE_NAMESPACE="shop").out == other.out
+    assert run("-n", "default", *command, FIRSTMATE_NAMESPACE="shop").out == other.out
+    assert json.loads(run("runbooks", "list", FIRSTMATE_FORMAT="json").out)
+    assert run("runbooks", "list", FIRSTMATE_FORMAT="yaml").code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -26,6 +26,15 @@ Snapshot = Annotated[
 ]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace.")]
 Output = Annotated[Format | None, typer.Option("--format", help="What to print.", show_default="text")]
+# Only the root's take the environment: so a flag before the command wins over it, as does one after the command.
+_RootNamespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace.", envvar="FIRSTMATE_NAMESPACE"),
+]
+_RootOutput = Annotated[
+    Format | None,
+    typer.Option("--format", help="What to print.", show_default="text", envvar="FIRSTMATE_FORMAT"),
+]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration file (TOML).")]
 
 
@@ -88,8 +97,8 @@ def root() -> typer.Typer:
         context: Context = None,
         kubeconfig: Kubeconfig = None,
         snapshot: Snapshot = None,
-        namespace: Namespace = None,
-        format: Output = None,
+        namespace: _RootNamespace = None,
+        format: _RootOutput = None,
         config: Config = None,
         version: Annotated[
             bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
