@@ -217,6 +217,17 @@ def test_serve_refuses_what_it_should_not_do(arguments: list[str], words: str) -
     assert ran.code == 2 and words in ran.err
 
 
+def test_serve_fails_at_the_start_where_there_is_no_snapshot() -> None:
+    for ran in (run("serve", "--snapshot", "/nope"), run("serve", FIRSTMATE_SNAPSHOT="/nope")):
+        assert ran.code == 2 and "There is no snapshot /nope" in ran.err
+
+
+@pytest.mark.parametrize("flag", ["--context", "--kubeconfig"])
+def test_config_refuses_a_snapshot_beside_a_live_cluster(flag: str) -> None:
+    ran = run("config", "cursor", "--snapshot", "./x", flag, "y")
+    assert ran.code == 2 and f"--snapshot and {flag} exclude each other" in ran.err and ran.out == ""
+
+
 def test_a_fault_of_ours_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise KeyError("hunter2")

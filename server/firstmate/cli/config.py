@@ -28,6 +28,9 @@ def config_(
     config: Config = None,
 ) -> None:
     flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, format=format, config=config)
+    live = [flag for flag in ("--context", "--kubeconfig") if flag in flags.which_cluster()[::2]]
+    if flags.snapshot is not None and live:
+        raise UsageError(f"--snapshot and {live[0]} exclude each other.", "Give one of them.")
     if client is None:
         for one in CLIENTS:
             typer.echo(f"{one.name:15} {one.title}")

@@ -52,6 +52,10 @@ def serve(
         raise typer.BadParameter("--host, --port and the like need --transport http.")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     settings = flags.settings()
+    if settings.snapshot is not None:
+        from firstmate.clusters import snapshot_path
+
+        snapshot_path(settings.snapshot)  # a clear error at the start, not at the first call
     server = _built(settings)
     if transport == "stdio":
         from firstmate.mcp import stdio
