@@ -79,6 +79,12 @@ def test_arguments_come_as_pairs_or_json(snapshot: str) -> None:
     assert pairs.out == as_json.out == flag.out and pairs.code == 0
 
 
+def test_a_namespace_goes_only_to_tools_that_take_one(snapshot: str) -> None:
+    for tool, *arguments in (["node_status"], ["clusters"], ["get_runbook", "runbook=oomkilled"]):
+        ran = run("tools", "call", tool, *arguments, "-n", "shop", "--snapshot", snapshot)
+        assert ran.code == 0, ran.err
+
+
 def test_namespace_and_format_may_come_from_the_environment(snapshot: str) -> None:
     command = ["tools", "call", "pod_status", "--snapshot", snapshot]
     shop, other = run(*command, "-n", "shop"), run(*command, "-n", "default")
@@ -152,6 +158,12 @@ def test_secrets_are_recorded_when_asked_for_by_name_and_key_alone(
     found = json.loads(kept.read_text())
     assert found["metadata"]["name"] == "db" and found["data"] == {"password": ""}
     assert not any(b"aHVudGVyMg" in one.read_bytes() for one in (tmp_path / "with").rglob("*") if one.is_file())
+
+
+@pytest.mark.parametrize("command", [["tools", "list"], ["runbooks", "list"], ["snapshot", "info"]])
+def test_commands_about_no_cluster_take_the_flag_for_one_too(command: list[str]) -> None:
+    after, before = run(*command, "--snapshot", "demo"), run("--snapshot", "demo", *command)
+    assert after.code == 0 and after.out == before.out, after.err
 
 
 def test_a_recording_must_be_named() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firstmate.cli.options import Format, Output, given
+from firstmate.cli.options import Config, Context, Format, Kubeconfig, Output, Snapshot, given
 
 
 def register(app: typer.Typer) -> None:
@@ -15,11 +15,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="runbooks")
 
 
-def list_(ctx: typer.Context, format: Output = None) -> None:
+def list_(
+    ctx: typer.Context,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    snapshot: Snapshot = None,
+    format: Output = None,
+    config: Config = None,
+) -> None:
     from firstmate.runbooks.library import library
 
     rows = [{"slug": one.slug, "title": one.title, "causes": list(one.causes)} for one in library().every()]
-    _print_list(rows, given(ctx, format=format).format)
+    # Those that name a cluster are taken as everywhere, though none is asked.
+    flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, format=format, config=config)
+    _print_list(rows, flags.format)
 
 
 def _print_list(rows: Sequence[dict[str, Any]], format: Format | None) -> None:

@@ -20,12 +20,21 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="tools")
 
 
-def list_(ctx: typer.Context, format: Output = None) -> None:
+def list_(
+    ctx: typer.Context,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    snapshot: Snapshot = None,
+    format: Output = None,
+    config: Config = None,
+) -> None:
     from firstmate.answers import pretty
     from firstmate.arguments import input_schema
     from firstmate.catalogue import all_tools
 
-    chosen = given(ctx, format=format).format
+    # Those that name a cluster are taken as everywhere, though none is asked.
+    flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, format=format, config=config)
+    chosen = flags.format
     if chosen == "json":
         rows = [
             {"name": s.name, "title": s.title, "description": _line(s.description), "input_schema": input_schema(s)}
@@ -76,7 +85,7 @@ def call(
         config=config,
     )
     arguments = {**_parsed(json), **_pairs(pairs or [])}
-    if flags.namespace is not None:
+    if flags.namespace is not None and _takes_namespace(name):
         arguments.setdefault("namespace", flags.namespace)
     from firstmate.cli.asking import ask
 
@@ -89,6 +98,13 @@ def call(
         from firstmate.cli.show_any import markdown, text
 
         typer.echo(text(found) if flags.format == "text" else markdown(name, found))
+
+
+def _takes_namespace(tool: str) -> bool:
+    from firstmate.arguments import input_schema
+    from firstmate.catalogue import all_tools
+
+    return any("namespace" in input_schema(spec).get("properties", {}) for spec in all_tools() if spec.name == tool)
 
 
 def _pairs(pairs: list[str]) -> Mapping[str, object]:
