@@ -3,12 +3,15 @@
 import asyncio
 from functools import cache
 
+import pytest
+
 from firstmate.calls import Calls
 from firstmate.catalogue import all_tools
 from firstmate.clusters import ConfiguredClusters
 from firstmate.runbooks.library import library
 from firstmate.settings import load
 from firstmate_tools.diagnosis.report import Diagnosis
+from firstmate_tools.errors import UsageError
 
 FAULTS = {
     "application-exits-on-error": "Deployment/payments/payments-worker",
@@ -65,3 +68,9 @@ def test_every_next_step_can_be_taken():
     for root in diagnosis().root_causes:
         for step in root.next:
             asyncio.run(ask(step.tool, **step.arguments))
+
+
+@pytest.mark.parametrize("question", [{"namespace": "nowhere"}, {"scope": "namespace/nowhere"}])
+def test_a_namespace_that_does_not_exist_is_not_a_healthy_one(question: dict[str, str]):
+    with pytest.raises(UsageError, match="There is no namespace 'nowhere'"):
+        asyncio.run(ask("diagnose", **question))

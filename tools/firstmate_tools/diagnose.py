@@ -10,6 +10,7 @@ from firstmate_tools.diagnosis.engine import diagnose as run
 from firstmate_tools.diagnosis.report import Diagnosis
 from firstmate_tools.diagnosis.rule import all_rules
 from firstmate_tools.diagnosis.scope import SUPPORTED, parse_scope
+from firstmate_tools.kinds import NAMESPACE
 from firstmate_tools.reads import Declared, Read
 from firstmate_tools.results import Namespace
 from firstmate_tools.toolspec import tool
@@ -19,7 +20,7 @@ def rule_reads() -> Iterator[Declared]:
     """Everything that some rule may read, and the object that a scope may name."""
     for rule in all_rules():
         yield from rule.reads()
-    for kind in SUPPORTED:
+    for kind in (*SUPPORTED, NAMESPACE):
         yield Read(kind, ("get",))
 
 

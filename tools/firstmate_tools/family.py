@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from firstmate_tools import fields, kinds, podstate
+from firstmate_tools import fields, kinds, podstate, rollout
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.diagnosis.facts import EventRow, event_row, newest_first
 from firstmate_tools.diagnosis.slim import slimmer
@@ -20,7 +20,7 @@ from firstmate_tools.kinds import EVENT, POD, Kind
 from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import NotChecked
 from firstmate_tools.selectors import as_query
-from firstmate_tools.views import podreasons, rollout
+from firstmate_tools.views import podreasons
 
 MANY_NAMESPACES = 3
 MOST_EVENTS = 20_000

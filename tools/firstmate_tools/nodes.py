@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from firstmate_tools import fields
+from firstmate_tools import fields, nodestate
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.errors import ReadError
 from firstmate_tools.fields import Obj
@@ -21,7 +21,6 @@ from firstmate_tools.reads import Read
 from firstmate_tools.results import Coverage, Cursor, Limit, Model, NotChecked, Result
 from firstmate_tools.text import FreeText, squeeze, untrusted
 from firstmate_tools.toolspec import tool
-from firstmate_tools.views import nodestate
 
 ALWAYS = ("cpu", "memory", "pods")
 """Resources that are told of every node; others where somebody requests them."""

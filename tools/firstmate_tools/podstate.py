@@ -6,9 +6,8 @@ Used by the pod tool and by rules. The STATUS column follows printPod of Kuberne
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from firstmate_tools import fields
 from firstmate_tools.fields import Obj
@@ -20,8 +19,7 @@ SHUT_DOWN = timedelta(seconds=60)
 """How long after its grace period a deleted pod may still be there: its node reports, the API server removes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """One container of a pod: what was asked for beside what is.
 
     `spec` and `status` are the entries of the pod's spec and status; `status` is {} before the kubelet reports.
@@ -79,17 +77,25 @@ def containers(pod: Obj) -> list[Container]:
     return list(_containers(pod))
 
 
+_SECTIONS: tuple[tuple[str, str, Role], ...] = (
+    ("initContainers", "initContainerStatuses", "init"),
+    ("containers", "containerStatuses", "app"),
+    ("ephemeralContainers", "ephemeralContainerStatuses", "ephemeral"),
+)
+
+
 def _containers(pod: Obj) -> Iterator[Container]:
-    for section, statuses, role in (
-        ("initContainers", "initContainerStatuses", "init"),
-        ("containers", "containerStatuses", "app"),
-        ("ephemeralContainers", "ephemeralContainerStatuses", "ephemeral"),
-    ):
-        by_name = {fields.text(s, "name"): s for s in fields.items(pod, "status", statuses)}
-        for spec in fields.items(pod, "spec", section):
+    whole_spec, whole_status = fields.mapping(pod, "spec"), fields.mapping(pod, "status")
+    for section, statuses, role in _SECTIONS:
+        specs = fields.items(whole_spec, section)
+        if not specs:
+            continue
+        by_name = {fields.text(s, "name"): s for s in fields.items(whole_status, statuses)}
+        for spec in specs:
             name = fields.text(spec, "name")
-            actual: Role = "sidecar" if role == "init" and is_sidecar(spec) else role  # type: ignore[assignment]
-            yield Container(name, actual, spec, by_name.get(name, {}))
+            yield Container(
+                name, "sidecar" if role == "init" and is_sidecar(spec) else role, spec, by_name.get(name, {})
+            )
 
 
 def finished(pod: Obj) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from firstmate_tools import fields, kinds
+from firstmate_tools import fields, kinds, rollout
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.diagnosis.scope import Scope, parse_scope
 from firstmate_tools.diagnosis.slim import unmanaged
@@ -22,11 +22,10 @@ from firstmate_tools.places import no_such, refuse_unknown_namespace
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, NotChecked, ObjectRef, Result
+from firstmate_tools.rollout import WORKLOADS, Standing
 from firstmate_tools.template_diff import Change, changes
 from firstmate_tools.text import FreeText, untrusted
 from firstmate_tools.toolspec import tool
-from firstmate_tools.views import rollout
-from firstmate_tools.views.rollout import WORKLOADS, Standing
 
 MOST_REVISIONS, FEW_REVISIONS = 5, 2
 MOST_CHANGES, FEW_CHANGES = 40, 8

@@ -6,6 +6,7 @@ same bytes.
 
 from collections.abc import Iterable
 
+from firstmate_tools import kinds as known_kinds
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.diagnosis import link, report
 from firstmate_tools.diagnosis.facts import Facts
@@ -16,6 +17,7 @@ from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.diagnosis.unwell import unexplained
 from firstmate_tools.errors import UsageError
 from firstmate_tools.kinds import Kind, known
+from firstmate_tools.refs import Ref
 from firstmate_tools.results import Coverage, Outcome
 
 ROUNDS = 3
@@ -45,6 +47,8 @@ async def diagnose(cluster: Cluster, scope: Scope, rules: tuple[Rule, ...] | Non
     if found and cluster.is_live:
         found, ruled_out = await _confirmed(observer, facts, rules, found)
     roots = link.ranked(link.within(link.link(link.merge(found), rules, facts.graph), facts))
+    for root in roots:
+        report.note_cut(root.finding, link.suffering(root, facts), observer.cut)
     coverage = observer.coverage()
     left = unexplained(facts, roots)
     named = {root.finding.cause for root in roots} | {e.cause for root in roots for e in root.explained}
@@ -80,8 +84,20 @@ async def _dig(observer: Observer, facts: Facts, rules: Iterable[Rule]) -> None:
 
 
 async def _find_asked(observer: Observer, facts: Facts) -> None:
-    asked = facts.scope.object
-    if asked is None or facts.get(asked) is not None:
+    """Makes sure that what is asked about exists: an API server lists a namespace that does not as an empty one.
+
+    Raises:
+        UsageError: it does not.
+    """
+    asked, place = facts.scope.object, facts.scope.namespace
+    if asked is not None and facts.get(asked) is not None:
+        return
+    if place is not None and not any(facts.all(kind) for kind in known_kinds.KNOWN if kind.namespaced):
+        await observer.dig([GetWant(known_kinds.NAMESPACE, Ref("Namespace", "", place))])
+        if facts.exists(Ref("Namespace", "", place)) is False:
+            hint = "Look at its spelling and at the cluster; `get` with kind=namespace lists them."
+            raise UsageError(f"There is no namespace {place!r} in cluster {observer.cluster.identity.name}.", hint)
+    if asked is None:
         return
     kind = known(asked.kind)
     if kind is not None and not facts.knows(kind, asked.namespace or None):
@@ -103,7 +119,10 @@ async def _confirmed(
     """Findings that hold when the lists that they compare are read once more, closer together."""
     by_cause = {cause: rule for rule in rules for cause in rule.causes}
     wants: set[ListWant] = set()
-    for namespace in sorted({n for f in found for n in _namespaces(f)})[:MOST_CONFIRMED]:
+    places = sorted({n for f in found for n in _namespaces(f)})
+    if len(places) > MOST_CONFIRMED:
+        observer.cut.append(f"findings of {len(places) - MOST_CONFIRMED} more namespaces were not read a second time")
+    for namespace in places[:MOST_CONFIRMED]:
         for finding in found:
             if namespace in _namespaces(finding):
                 confirms = by_cause[finding.cause].confirms

@@ -81,6 +81,13 @@ class Diagnosis(Result):
 MOST_AFFECTED = 10
 
 
+def note_cut(finding: findings.Finding, workloads: list[Ref], cut: list[str]) -> None:
+    """Says how many suffering workloads are not named."""
+    over = len(workloads) - MOST_AFFECTED
+    if over > 0:
+        cut.append(f"{over} more workloads that {finding.cause} affects; ask about one namespace to see fewer at once")
+
+
 def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[findings.Finding]) -> RootCause:
     """The root cause of a finding.
 

@@ -41,7 +41,7 @@ def unmanaged(obj: Obj) -> Obj:
 def slim_pod(pod: Obj, now: datetime) -> Obj:
     """A pod that is well reduced to what others need to know of it; any other whole, and so is one on its way up."""
     settled = podstate.ready(pod) or podstate.finished(pod) or podstate.terminating(pod)
-    if not settled or not podstate.healthy(pod, now) or podstate.restarts(pod):
+    if not _runs_well(pod) and (not settled or not podstate.healthy(pod, now) or podstate.restarts(pod)):
         return unmanaged(pod)
     spec, status = fields.mapping(pod, "spec"), fields.mapping(pod, "status")
     lean: Obj = {
@@ -58,6 +58,22 @@ def slim_pod(pod: Obj, now: datetime) -> Obj:
                 _only(c, ("name", "ready", "started", "restartCount", "state")) for c in fields.items(status, section)
             ]
     return lean
+
+
+def _runs_well(pod: Obj) -> bool:
+    """Whether a pod is plainly as it should be: ready, every container running for the first time, nobody deletes it.
+
+    Says of most pods in a moment what `podstate.healthy` says after a closer look; False means only: look closer.
+    """
+    status = fields.mapping(pod, "status")
+    if status.get("phase") != "Running" or "deletionTimestamp" in fields.mapping(pod, "metadata"):
+        return False
+    if not podstate.ready(pod) or status.get("initContainerStatuses") or status.get("ephemeralContainerStatuses"):
+        return False
+    return all(
+        c.get("ready") is True and c.get("restartCount") == 0 and fields.mapping(c, "state").keys() == {"running"}
+        for c in fields.items(status, "containerStatuses")
+    )
 
 
 def _conditions(status: Obj) -> list[Obj]:

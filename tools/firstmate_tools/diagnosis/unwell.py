@@ -1,10 +1,10 @@
 """What looks unwell whatever the rules say: against it a diagnosis proves that it left nothing out. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import spent
+from firstmate_tools import fields, kinds, nodestate, podstate, rollout
+from firstmate_tools.diagnosis import lib, refusals, spent
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.link import Root
 from firstmate_tools.diagnosis.report import Unexplained
@@ -16,27 +16,62 @@ from firstmate_tools.text import untrusted
 def unwell(facts: Facts) -> dict[Ref, str]:
     """Workloads, lone pods and nodes in scope that are not as they should be, each with its symptom."""
     symptoms: dict[Ref, str] = {}
+    for ref, symptom in (*_pods(facts), *_refused(facts), *_podless(facts), *_rollouts(facts), *_nodes(facts)):
+        symptoms.setdefault(ref, symptom)
+    return symptoms
+
+
+Symptoms = Iterator[tuple[Ref, str]]
+
+
+def _pods(facts: Facts) -> Symptoms:
     counts: dict[Ref, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for pod in facts.all(kinds.POD):
         if not podstate.healthy(pod, facts.now) and not _retried(facts, ref_of(pod, kinds.POD), pod):
             counts[facts.workload(ref_of(pod, kinds.POD))][podstate.status_text(pod)] += 1
     for ref, statuses in counts.items():
         shown = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-        symptoms[ref] = f"pods: {shown}"
-    for replica_set in facts.all(kinds.REPLICA_SET):
-        failure = fields.condition(replica_set, "ReplicaFailure")
-        if failure.get("status") == "True" and fields.number(replica_set, "spec", "replicas") > fields.number(
-            replica_set, "status", "replicas"
-        ):
-            ref = facts.workload(ref_of(replica_set, kinds.REPLICA_SET))
-            symptoms.setdefault(ref, f"pods cannot be created: {fields.text(failure, 'message')}")
+        yield ref, f"pods: {shown}"
+
+
+def _refused(facts: Facts) -> Symptoms:
+    for refusal in refusals.refusals(facts):
+        lacks = f"{refusal.existing} of {refusal.wanted} {refusal.kind.plural}"
+        yield refusal.workload, f"{lacks}, and more cannot be created: {refusal.message}"
+
+
+def _podless(facts: Facts) -> Symptoms:
+    """Controllers that want pods and have none, long after they were made; nobody may have said why."""
+    for kind in (*refusals.CREATORS, kinds.DEPLOYMENT):
+        for obj in facts.all(kind):
+            made = fields.time_at(obj, "metadata", "creationTimestamp")
+            ref = ref_of(obj, kind)
+            wanted = refusals.wanted_pods(obj, kind)
+            old = made is not None and facts.now - made > podstate.START_UP
+            alive = not podstate.terminating(obj) and not fields.flag(obj, "spec", "paused")
+            if wanted and old and alive and facts.knows(kinds.POD, ref.namespace) and not _has_pods(facts, ref):
+                yield facts.workload(ref), f"wants {lib.count(wanted, 'pod')} and has none"
+
+
+def _has_pods(facts: Facts, ref: Ref) -> bool:
+    return any(below.kind == "Pod" for below in facts.graph.reach([ref], "owns"))
+
+
+def _rollouts(facts: Facts) -> Symptoms:
+    for obj in facts.all(kinds.DEPLOYMENT):
+        if rollout.standing(kinds.DEPLOYMENT, obj).state in {"stuck", "cannot create pods"}:
+            progressing = fields.condition(obj, "Progressing")
+            yield ref_of(obj, kinds.DEPLOYMENT), f"rollout stuck: {fields.text(progressing, 'message')}"
+    for obj in facts.all(kinds.JOB):
+        failed, ref = fields.condition(obj, "Failed"), ref_of(obj, kinds.JOB)
+        if failed.get("status") == "True" and not spent.overcome(facts, ref, obj):
+            yield facts.workload(ref), f"failed: {fields.text(failed, 'reason')}: {fields.text(failed, 'message')}"
+
+
+def _nodes(facts: Facts) -> Symptoms:
     for node in facts.all(kinds.NODE):
-        ready = fields.condition(node, "Ready")
-        if ready and ready.get("status") != "True":
-            symptoms[ref_of(node, kinds.NODE)] = (
-                f"Ready is {fields.text(ready, 'status')}: {fields.text(ready, 'reason')}"
-            )
-    return symptoms
+        for problem in nodestate.problems(node)[:1]:
+            yield ref_of(node, kinds.NODE), problem
 
 
 def _retried(facts: Facts, ref: Ref, pod: fields.Obj) -> bool:

@@ -7,11 +7,11 @@ conditions and counts.
 
 from collections.abc import Callable, Iterator
 
-from firstmate_tools import fields, kinds, podstate
+from firstmate_tools import fields, kinds, nodestate, podstate, rollout
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
 from firstmate_tools.text import shorten
-from firstmate_tools.views import jsonpath, nodestate, rollout
+from firstmate_tools.views import jsonpath
 
 Columns = Iterator[tuple[str, str]]
 MOST_VALUE = 100
