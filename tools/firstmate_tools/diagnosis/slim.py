@@ -47,7 +47,10 @@ def slim_pod(pod: Obj, now: datetime) -> Obj:
     lean: Obj = {
         "metadata": _only(fields.mapping(pod, "metadata"), _METADATA),
         "spec": _only(spec, _POD_SPEC),
-        "status": {"phase": status.get("phase"), "conditions": _conditions(status)},
+        "status": {
+            **_only(status, ("phase", "reason")),
+            "conditions": _conditions(status, initial="initContainers" in spec),
+        },
     }
     for section in ("containers", "initContainers"):
         if section in spec:
@@ -76,9 +79,15 @@ def _runs_well(pod: Obj) -> bool:
     )
 
 
-def _conditions(status: Obj) -> list[Obj]:
-    kept = ("type", "status", "reason", "lastTransitionTime")
-    return [_only(c, kept) for c in fields.items(status, "conditions") if c.get("type") in {"Ready", "PodScheduled"}]
+_CONDITIONS = frozenset({"Ready", "PodScheduled"})
+_INITIAL = _CONDITIONS | {"Initialized"}
+_CONDITION = ("type", "status", "reason", "lastTransitionTime")
+
+
+def _conditions(status: Obj, *, initial: bool) -> list[Obj]:
+    """Those that readers ask for; `Initialized` decides on the STATUS column only where there are init containers."""
+    kept = _INITIAL if initial else _CONDITIONS
+    return [_only(c, _CONDITION) for c in fields.items(status, "conditions") if c.get("type") in kept]
 
 
 def _only(obj: Obj, keys: tuple[str, ...]) -> Obj:
