@@ -43,7 +43,13 @@ def left_behind(lab: Lab, before: set[str]) -> set[str]:
 
 
 def paths(lab: Lab) -> set[str]:
+    """What is there, once whatever other tests are deleting has gone."""
+    lab.client.wait_until("namespaces that other tests deleted are gone", lambda: not terminating(lab))
     return {entry.path for entry in inventory.take(lab.client)}
+
+
+def terminating(lab: Lab) -> bool:
+    return any("deletionTimestamp" in one["metadata"] for one in lab.client.list("Namespace"))
 
 
 CRASH_STAGE = """
