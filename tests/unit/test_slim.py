@@ -1,11 +1,11 @@
 """A slim pod says of itself what the whole one says."""
 
-from builders import NOW, ago, container, pod
+from builders import NOW, ago, container, node, pod
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firstmate_tools import podstate
-from firstmate_tools.diagnosis.slim import slim_pod
+from firstmate_tools.diagnosis.slim import slim_node, slim_pod
 from firstmate_tools.podresources import pod_requests
 
 ENDS = st.sampled_from([{"exitCode": 0, "reason": "Completed"}, {"exitCode": 1, "reason": "Error"}, {"exitCode": 137}])
@@ -72,3 +72,14 @@ def test_a_pod_that_is_well_gets_small():
     slim = slim_pod(whole, NOW)
     assert "volumes" not in slim["spec"]
     assert "managedFields" not in slim["metadata"]
+
+
+def test_a_node_reads_the_same_after_a_heartbeat():
+    before, after = node("n1"), node("n1")
+    after["metadata"]["resourceVersion"] = "7"
+    after["status"]["conditions"][0]["lastHeartbeatTime"] = ago(1)
+    after["status"]["images"] = [{"names": ["app"]}]
+    assert slim_node(before) == slim_node(after)
+    after["status"]["conditions"][0]["status"] = "Unknown"
+    assert slim_node(before) != slim_node(after)
+    assert slim_node({"metadata": {"name": "bare"}}) == {"metadata": {"name": "bare"}}

@@ -23,6 +23,8 @@ Edge = Literal["owns", "hosts", "selects", "routes", "mounts"]
 
 TEMPLATED = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.REPLICA_SET, kinds.JOB)
 """Kinds with a pod template at spec.template."""
+LINKED = frozenset({kinds.POD, kinds.SERVICE, kinds.INGRESS, *TEMPLATED})
+"""Kinds that a graph links by more than their owners."""
 
 
 class Graph:

@@ -45,7 +45,7 @@ async def diagnose(cluster: Cluster, scope: Scope, rules: tuple[Rule, ...] | Non
     await _dig(observer, facts, rules)
     found, ruled_out = judge(facts, rules)
     if found and cluster.is_live:
-        found, ruled_out = await _confirmed(observer, facts, rules, found)
+        found, ruled_out = await _confirmed(observer, facts, rules, found, ruled_out)
     roots = link.ranked(link.within(link.link(link.merge(found), rules, facts.graph), facts))
     for root in roots:
         report.note_cut(root.finding, link.suffering(root, facts), observer.cut)
@@ -114,7 +114,7 @@ def _names(facts: Facts, kind: Kind | None) -> list[str]:
 
 
 async def _confirmed(
-    observer: Observer, facts: Facts, rules: tuple[Rule, ...], found: list[Finding]
+    observer: Observer, facts: Facts, rules: tuple[Rule, ...], found: list[Finding], ruled_out: list[RuledOut]
 ) -> tuple[list[Finding], list[RuledOut]]:
     """Findings that hold when the lists that they compare are read once more, closer together."""
     by_cause = {cause: rule for rule in rules for cause in rule.causes}
@@ -127,10 +127,11 @@ async def _confirmed(
             if namespace in _namespaces(finding):
                 confirms = by_cause[finding.cause].confirms
                 wants |= {ListWant(kind, namespace if kind.namespaced else None) for kind in confirms}
-    if not wants:
-        return judge(facts, rules)
+    seen = facts.version
     await observer.lists(wants, again=True)
     await _dig(observer, facts, rules)
+    if facts.version == seen:
+        return found, ruled_out
     still, ruled_out = judge(facts, rules)
     before = {(f.cause, f.object) for f in found}
     return [f for f in still if (f.cause, f.object) in before], ruled_out

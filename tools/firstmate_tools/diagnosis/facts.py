@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from firstmate_tools import fields
+from firstmate_tools.cluster.parse import without_collector
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
-from firstmate_tools.graph import Graph
+from firstmate_tools.graph import LINKED, Graph
 from firstmate_tools.kinds import Kind, known
 from firstmate_tools.refs import Ref, involved
 
@@ -74,6 +75,8 @@ def event_row(event: Obj) -> EventRow:
     )
 
 
+Shelf = dict[tuple[str, str], Obj]
+"""Objects of one kind, by namespace and name."""
 LogKey = tuple[str, str, str, bool]
 """namespace, pod, container, previous."""
 
@@ -84,33 +87,42 @@ class Facts:
     def __init__(self, scope: Scope, now: datetime) -> None:
         self.scope = scope
         self.now = now
-        self._objects: dict[str, dict[tuple[str, str], Obj]] = defaultdict(dict)
+        self._objects: dict[str, Shelf] = defaultdict(dict)
         self._whole: set[tuple[str, str | None]] = set()
         self._absent: set[Ref] = set()
         self._events: dict[Ref, list[EventRow]] = defaultdict(list)
         self._logs: dict[LogKey, str] = {}
         self._derived: dict[object, object] = {}
+        self.version = 0
+        """Grows whenever something is observed that was not known before."""
 
     # Filled by the engine.
 
     def put(self, kind: Kind, namespace: str | None, objects: Iterable[Obj]) -> None:
         """The whole list of a kind in a namespace (None: in all, or cluster-scoped). Replaces what was known of it."""
         shelf = self._objects[kind.kind]
-        for key in [key for key in shelf if namespace is None or key[0] == namespace]:
-            del shelf[key]
-        for obj in objects:
-            shelf[fields.namespace_of(obj), fields.name_of(obj)] = obj
+        before = {key: obj for key, obj in shelf.items() if namespace is None or key[0] == namespace}
+        after = {(fields.namespace_of(obj), fields.name_of(obj)): obj for obj in objects}
+        news = not self.knows(kind, namespace)
         self._whole.add((kind.kind, namespace))
-        self._forget_derived()
+        if after != before:
+            for key in before:
+                del shelf[key]
+            shelf.update(after)
+            self._changed(kind, (before, after))
+        elif news:
+            self._turn()  # that there is nothing else, or nothing at all
 
     def put_one(self, kind: Kind, ref: Ref, obj: Obj | None) -> None:
         """One object, or the knowledge that it does not exist."""
+        shelf, key = self._objects[kind.kind], (ref.namespace, ref.name)
+        before = {key: shelf[key]} if key in shelf else {}
         if obj is None:
             self._absent.add(ref)
-            self._objects[kind.kind].pop((ref.namespace, ref.name), None)
+            shelf.pop(key, None)
         else:
-            self._objects[kind.kind][ref.namespace, ref.name] = obj
-        self._forget_derived()
+            shelf[key] = obj
+        self._changed(kind, (before, {key: obj} if obj is not None else {}))
 
     def put_events(self, rows: Iterable[EventRow]) -> None:
         self._events.clear()
@@ -118,15 +130,23 @@ class Facts:
             self._events[row.about].append(row)
         for found in self._events.values():
             found.sort(key=newest_first)
-        self._derived.clear()
+        self._turn()
 
     def put_log(self, key: LogKey, content: str) -> None:
-        self._logs[key] = content
-        self._derived.clear()
+        if self._logs.get(key) != content:
+            self._logs[key] = content
+            self._turn()
 
-    def _forget_derived(self) -> None:
-        self.__dict__.pop("graph", None)
+    def _changed(self, kind: Kind, sides: tuple[Shelf, Shelf]) -> None:
+        """Lets go of what was made of other facts; the graph stays where nothing that it links has changed."""
+        every = (obj for side in sides for obj in side.values())
+        if kind in LINKED or any("ownerReferences" in fields.mapping(obj, "metadata") for obj in every):
+            self.__dict__.pop("graph", None)
+        self._turn()
+
+    def _turn(self) -> None:
         self._derived.clear()
+        self.version += 1
 
     # Asked by rules.
 
@@ -185,7 +205,8 @@ class Facts:
     @cached_property
     def graph(self) -> Graph:
         """The object graph over everything observed so far."""
-        return Graph.over({kind: list(shelf.values()) for kind, shelf in sorted(self._objects.items())})
+        with without_collector():
+            return Graph.over({kind: list(shelf.values()) for kind, shelf in sorted(self._objects.items())})
 
     def workload(self, ref: Ref) -> Ref:
         """What a person edits: the topmost controller above an object, the object itself where it has none."""

@@ -5,6 +5,7 @@ many namespaces become one list over all. Nothing here judges.
 """
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,8 +41,13 @@ class Observer:
     _done: set[Want] = field(default_factory=set[Want])
 
     async def lists(self, wants: Iterable[ListWant], *, again: bool = False) -> None:
-        """Reads lists at the same time; those that were read before only where `again`."""
-        fresh = [want for want in _joined(wants) if again or want not in self._done]
+        """Reads lists at the same time; those that were read before only where `again`.
+
+        What is read again is read of the few namespaces that it is wanted of: one list over all of a large cluster
+        would cost more than all of them.
+        """
+        joined = _joined(wants, most=sys.maxsize if again else MANY_NAMESPACES)
+        fresh = [want for want in joined if again or want not in self._done]
         self._done.update(fresh)
         await asyncio.gather(*(self._list(want) for want in fresh))
 
@@ -127,11 +133,11 @@ def _telling(event: Obj) -> EventRow | None:
     return event_row(event)
 
 
-def _joined(wants: Iterable[ListWant]) -> list[ListWant]:
-    """The lists to read: one over all namespaces in place of many."""
+def _joined(wants: Iterable[ListWant], most: int = MANY_NAMESPACES) -> list[ListWant]:
+    """The lists to read: one over all namespaces in place of more than so many."""
     wanted = set(wants)
     everywhere = {want.kind for want in wanted if want.namespace is None}
     counts = Counter(want.kind for want in wanted)
-    everywhere |= {kind for kind, count in counts.items() if count > MANY_NAMESPACES}
+    everywhere |= {kind for kind, count in counts.items() if count > most}
     lists = {ListWant(w.kind, None if w.kind in everywhere else w.namespace) for w in wanted}
     return sorted(lists, key=lambda want: (want.kind.resource, want.namespace or ""))

@@ -25,7 +25,17 @@ def slimmer(kind: Kind, now: datetime) -> Callable[[Obj], Obj]:
     """
     if kind == kinds.POD:
         return lambda pod: slim_pod(pod, now)
-    return unmanaged
+    return slim_node if kind == kinds.NODE else unmanaged
+
+
+def slim_node(node: Obj) -> Obj:
+    """A node without its images, and without what every heartbeat changes: one that is as it was reads the same."""
+    kept = unmanaged(node)
+    status = fields.without(fields.mapping(kept, "status"), "images")
+    if "conditions" in status:
+        status["conditions"] = [fields.without(c, "lastHeartbeatTime") for c in fields.items(status, "conditions")]
+    metadata = fields.without(fields.mapping(kept, "metadata"), "resourceVersion")
+    return {**kept, "metadata": metadata, **({"status": status} if "status" in kept else {})}
 
 
 def unmanaged(obj: Obj) -> Obj:
