@@ -1,0 +1,99 @@
+"""What `diagnose` costs a cluster: a few lists, whatever the number of pods, and only a little read twice."""
+
+import pytest
+from builders import NOW, deployment, facts_of, node, obj, owner, pending, pod, replica_set, service
+from doubles import FakeCluster, ask
+
+from firstmate_tools.diagnose import diagnose
+from firstmate_tools.diagnosis import engine
+from firstmate_tools.diagnosis.facts import Facts
+from firstmate_tools.diagnosis.scope import Scope
+from firstmate_tools.kinds import CONFIG_MAP, NODE, POD, SERVICE
+from firstmate_tools.refs import Ref
+
+pytestmark = pytest.mark.anyio
+
+
+def inside(namespace: str, *objects):
+    return [{**one, "metadata": {**one["metadata"], "namespace": namespace}} for one in objects]
+
+
+def unplaced(namespace: str, replicas: int = 3):
+    """A Deployment of which no pod finds a node."""
+    owned = {"owned_by": ("ReplicaSet", "big-1"), "labels": {"app": "big"}}
+    spec = {"containers": [{"name": "app", "image": "x", "resources": {"requests": {"cpu": "64"}}}]}
+    message = "0/1 nodes are available: 1 Insufficient cpu."
+    pods = [pending(f"big-1-{n}", message, spec=spec, **owned) for n in range(replicas)]
+    template = {"metadata": {"labels": {"app": "big"}}, "spec": spec}
+    sets = replica_set("big-1", of="big", replicas=replicas, template=template)
+    return inside(namespace, deployment("big", replicas=replicas, template=template), sets, *pods)
+
+
+async def test_requests_do_not_grow_with_pods_and_what_is_read_again_is_small():
+    healthy = [pod(f"p{n}", namespace=f"ns{n % 30}") for n in range(900)]
+    broken = [one for n in range(4) for one in unplaced(f"ns{n}", 20)]
+    cluster = FakeCluster(node("n1"), *healthy, *broken)
+    answer = await ask(diagnose, cluster)
+    assert {root.cause for root in answer.root_causes} == {"pod-larger-than-any-node"}
+    assert cluster.usage.requests <= 45
+    assert sum(asked.startswith("list pods") and " in " not in asked for asked in cluster.asked) == 1
+
+
+async def test_what_was_read_twice_and_is_the_same_is_not_judged_twice(monkeypatch):
+    judged = []
+    plain = engine.judge
+    monkeypatch.setattr(engine, "judge", lambda facts, rules: judged.append(facts.version) or plain(facts, rules))
+    answer = await ask(diagnose, FakeCluster(node("n1"), *unplaced("shop")), namespace="shop")
+    assert answer.outcome == "problems_found"
+    assert len(judged) == 1
+
+
+async def test_what_was_read_twice_and_has_changed_is_judged_again():
+    cluster = FakeCluster(node("n1"), *unplaced("shop"))
+    plain = cluster.sweep
+
+    async def sweep(kind, reduce, **more):
+        listing = await plain(kind, reduce, **more)
+        if kind == POD:  # by the next read all is well
+            labels = {"app": "big"}
+            cluster.shelves["", "pods"] = [pod("big-1-0", owned_by=("ReplicaSet", "big-1"), labels=labels)]
+        return listing
+
+    cluster.sweep = sweep
+    answer = await ask(diagnose, cluster, namespace="shop")
+    assert answer.root_causes == []
+
+
+def test_facts_that_are_read_again_unchanged_keep_what_was_made_of_them():
+    facts = facts_of(pod("a"), service("a"), node("n1"), obj("ConfigMap", "c"))
+    graph, version = facts.graph, facts.version
+    made = facts.derived(_count)
+    facts.put(POD, None, [pod("a")])
+    facts.put(SERVICE, "shop", [service("a")])
+    assert (facts.version, facts.graph is graph, facts.derived(_count) is made) == (version, True, True)
+    facts.put(CONFIG_MAP, None, [obj("ConfigMap", "c"), obj("ConfigMap", "d")])
+    assert facts.graph is graph
+    assert facts.version > version
+    facts.put(NODE, None, [node("n1", cordoned=True)])
+    assert facts.graph is graph
+    facts.put(CONFIG_MAP, None, [obj("ConfigMap", "c", metadata={"ownerReferences": owner("Deployment", "x")})])
+    assert facts.graph is not graph
+    assert facts.workload(Ref("ConfigMap", "shop", "c")) == Ref("Deployment", "shop", "x")
+    graph = facts.graph
+    facts.put(POD, "shop", [pod("a", node="n2")])
+    assert facts.graph is not graph
+
+
+def test_an_empty_list_is_news_where_nobody_had_looked():
+    facts = Facts(Scope(), NOW)
+    version = facts.version
+    facts.put(POD, None, [])
+    assert facts.version > version
+    version = facts.version
+    facts.put(POD, "shop", [])
+    assert facts.version == version
+    assert facts.exists(Ref("Pod", "shop", "a")) is False
+
+
+def _count(facts: Facts) -> list[int]:
+    return [len(facts.everywhere(POD))]
