@@ -19,8 +19,12 @@ Amounts = dict[str, int]
 
 def amounts(obj: object, *path: str) -> Amounts:
     """The quantities of the object at a path; entries that are no quantities are left out."""
-    parsed = ((name, milli(value)) for name, value in fields.mapping(obj, *path).items())
-    return {name: value for name, value in parsed if value is not None}
+    found: Amounts = {}
+    for name, text in fields.mapping(obj, *path).items():
+        value = milli(text)
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def container_requests(container: Obj) -> Amounts:
@@ -47,8 +51,9 @@ def pod_requests(pod: Obj, *, overhead: bool = True) -> Amounts:
         [(container_requests(c), False) for c in fields.items(spec, "containers")],
         [(container_requests(c), is_sidecar(c)) for c in fields.items(spec, "initContainers")],
     )
-    total.update(_pod_level_requests(spec, total))
-    return plus(total, amounts(spec, "overhead")) if overhead else total
+    if "resources" in spec:
+        total.update(_pod_level_requests(spec, total))
+    return plus(total, amounts(spec, "overhead")) if overhead and "overhead" in spec else total
 
 
 def pod_limits(pod: Obj) -> Amounts:
@@ -69,6 +74,8 @@ def plus(left: Amounts, right: Amounts) -> Amounts:
 def _summed(apps: list[tuple[Amounts, bool]], inits: list[tuple[Amounts, bool]]) -> Amounts:
     """Adds up containers (what each asks for, whether it is a sidecar); init containers in their order of start."""
     running = _total(amount for amount, _ in apps)
+    if not inits:
+        return running
     sidecars: Amounts = {}
     peak: Amounts = {}
     for amount, sidecar in inits:
@@ -82,7 +89,8 @@ def _summed(apps: list[tuple[Amounts, bool]], inits: list[tuple[Amounts, bool]])
 def _total(every: Iterable[Amounts]) -> Amounts:
     total: Amounts = {}
     for amount in every:
-        total = plus(total, amount)
+        for name, value in amount.items():
+            total[name] = total.get(name, 0) + value
     return total
 
 

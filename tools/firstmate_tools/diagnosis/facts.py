@@ -88,6 +88,7 @@ class Facts:
         self.scope = scope
         self.now = now
         self._objects: dict[str, Shelf] = defaultdict(dict)
+        self._sorted: dict[str, list[Obj]] = {}
         self._whole: set[tuple[str, str | None]] = set()
         self._absent: set[Ref] = set()
         self._events: dict[Ref, list[EventRow]] = defaultdict(list)
@@ -139,6 +140,7 @@ class Facts:
 
     def _changed(self, kind: Kind, sides: tuple[Shelf, Shelf]) -> None:
         """Lets go of what was made of other facts; the graph stays where nothing that it links has changed."""
+        self._sorted.pop(kind.kind, None)
         every = (obj for side in sides for obj in side.values())
         if kind in LINKED or any("ownerReferences" in fields.mapping(obj, "metadata") for obj in every):
             self.__dict__.pop("graph", None)
@@ -163,8 +165,11 @@ class Facts:
 
     def everywhere(self, kind: Kind) -> list[Obj]:
         """The observed objects of a kind, beyond the scope too where a rule asked for them, by namespace and name."""
-        shelf = self._objects.get(kind.kind, {})
-        return [shelf[key] for key in sorted(shelf)]
+        found = self._sorted.get(kind.kind)
+        if found is None:
+            shelf = self._objects.get(kind.kind, {})
+            found = self._sorted[kind.kind] = [shelf[key] for key in sorted(shelf)]
+        return list(found)
 
     def get(self, ref: Ref) -> Obj | None:
         """An observed object, or None (see `exists` for whether that means anything)."""

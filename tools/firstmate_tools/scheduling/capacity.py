@@ -47,7 +47,8 @@ def loads(pods: Iterable[Obj], now: datetime) -> dict[str, Load]:
             continue
         load, asks = found[node], pod_requests(pod)
         load.pods += 1
-        load.requested = plus(load.requested, asks)
+        for resource, amount in asks.items():
+            load.requested[resource] = load.requested.get(resource, 0) + amount
         owner = controller_of(pod)
         if owner is not None and owner.kind in _FIXED_OWNERS:
             load.fixed = plus(load.fixed, asks)
