@@ -64,11 +64,11 @@ def _measured(name: str, repeat: int | None, pods: int, lab: str | None, *, keep
     nodes = 3 if name == "namespace" else -(-pods // fleet.PODS_A_NODE)
     with Lab(f"bench-{name}-{os.getpid()}", nodes=nodes, survives=keep) as mine:
         if name == "namespace":
-            fleet.shop(mine.client)
+            fleet.shop(mine.client, mine.root / _LOGS)
             time.sleep(_SETTLE_S)
             return question.measure(name, mine.kubeconfig, "shop", repeat)
         _say(f"filling a lab with {pods:,} pods; a minute or two where nothing else runs")
-        fleet.cluster(mine.client, pods, _say)
+        fleet.cluster(mine.client, mine.root / _LOGS, pods, _say)
         time.sleep(_SETTLE_S)
         found = question.measure(name, mine.kubeconfig, None, repeat)
         if keep:
@@ -76,6 +76,7 @@ def _measured(name: str, repeat: int | None, pods: int, lab: str | None, *, keep
     return found
 
 
+_LOGS = "bench-logs"
 _SETTLE_S = 5.0
 """Controllers write the last events and counts a moment after the pods are as they should be."""
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from evals.lab.client import LabClient, Object
@@ -122,8 +123,12 @@ def failures(image: str) -> dict[str, tuple[Object, str, str]]:
     }
 
 
-def broken(client: LabClient, kind: str, place: str, replicas: int) -> str:
-    """A Deployment whose pods fail in one way: image, crash, memory, config or room. Returns its name."""
+def broken(client: LabClient, kind: str, place: str, replicas: int, folder: Path) -> None:
+    """A Deployment whose pods fail in one way: image, crash, memory, config or room.
+
+    Args:
+        folder: where the logs of those that have run are kept, for as long as the lab lives.
+    """
     name = f"broken-{kind}"
     more: Object = {}
     if kind == "room":
@@ -133,7 +138,7 @@ def broken(client: LabClient, kind: str, place: str, replicas: int) -> str:
     client.apply(deployment(name, place, replicas, broken=True, **more))
     client.apply(service(name, place))
     if kind == "room":
-        return name
+        return
 
     def placed() -> list[Object]:
         return [pod for pod in client.list("Pod", place, selector=f"app={name}") if pod["spec"].get("nodeName")]
@@ -144,7 +149,25 @@ def broken(client: LabClient, kind: str, place: str, replicas: int) -> str:
         pod_name = pod["metadata"]["name"]
         client.patch("Pod", pod_name, {"status": status}, place, subresource="status")
         client.create(_event(pod, reason, message))
-    return name
+        if kind in {"crash", "memory"}:
+            client.apply(_log(pod, folder))
+
+
+def _log(pod: Object, folder: Path) -> Object:
+    """What a pod's containers have written, now and before; every kubelet holds both."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "app.log"
+    stamp = "2026-01-02T03:04:05.000000000Z stdout F"
+    lines = [f"{stamp} INFO served request {n} in {n % 90} ms" for n in range(300)]
+    path.write_text("\n".join([*lines, f"{stamp} FATAL cannot read /etc/app/app.yaml: no such file"]) + "\n")
+    files = {"logsFile": str(path), "previousLogsFile": str(path)}
+    name, place = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "Logs",
+        "metadata": {"name": name, "namespace": place},
+        "spec": {"logs": [{"containers": ["app"], **files}]},
+    }
 
 
 def _event(pod: Object, reason: str, message: str) -> Object:
@@ -168,26 +191,25 @@ def _event(pod: Object, reason: str, message: str) -> Object:
 # --- the two places that are asked about
 
 
-def shop(client: LabClient, place: str = "shop") -> int:
-    """A namespace with 20 pods, three of them failing. Returns how many pods there are."""
+def shop(client: LabClient, folder: Path, place: str = "shop") -> None:
+    """A namespace with 20 pods, three of them failing."""
     namespace(client, place)
     for name, replicas in (("cart", 6), ("web", 6), ("search", 5)):
         client.apply(deployment(name, place, replicas))
         client.apply(service(name, place))
-    broken(client, "image", place, 2)
-    broken(client, "crash", place, 1)
+    broken(client, "image", place, 2, folder)
+    broken(client, "crash", place, 1, folder)
 
     def well() -> bool:
         return sum(pod["status"].get("phase") == "Running" for pod in client.list("Pod", place)) == 18
 
     client.wait_until("the healthy pods run", well, timeout_s=120)
-    return len(client.list("Pod", place))
 
 
 UNHEALTHY = ("image", "crash", "memory", "config", "room")
 
 
-def cluster(client: LabClient, pods: int, say: Say, *, each: int = 10) -> None:
+def cluster(client: LabClient, folder: Path, pods: int, say: Say, *, each: int = 10) -> None:
     """A cluster with so many pods in twenty namespaces, 50 of them failing in five ways, ten pods each."""
     for team in range(TEAMS):
         namespace(client, f"team-{team:02}")
@@ -200,7 +222,7 @@ def cluster(client: LabClient, pods: int, say: Say, *, each: int = 10) -> None:
     _many(lambda app: client.create(_replica_set(app, counts[app])), range(apps), say, "ReplicaSets made")
     _many(lambda app: client.apply(service(f"app-{app:03}", _team(app))), range(apps), say, "Services made")
     for team, kind in enumerate(UNHEALTHY):
-        broken(client, kind, f"team-{team:02}", each)
+        broken(client, kind, f"team-{team:02}", each, folder)
     _settle(client, pods, say)
     say(f"{pods} pods are there after {time.monotonic() - begin:.0f} s")
 

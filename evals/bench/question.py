@@ -52,6 +52,7 @@ def figures(row: str, runs: list[dict[str, Any]]) -> list[Figure]:
     counts = ", ".join(f"{name} {count}" for name, count in sorted(last["by_resource"].items()) if count > 1)
     return [
         of("ms", f"diagnose {row}, {last['pods']:,} pods", "ms", f"{last['outcome']}: {'; '.join(last['roots'])}"),
+        of("cpu_ms", "CPU of it, ours alone", "ms"),
         of("requests", "requests to the API server", "requests", f"more than one: {counts}" if counts else ""),
         of("tokens", "answer as MCP gives it", "tokens", _left_open(last)),
         of("peak_mb", "peak memory of its process", "MB"),
