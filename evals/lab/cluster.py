@@ -132,6 +132,11 @@ def install_kwok(client: LabClient, config: Path, empty_log: Path) -> None:
 
 
 def established(client: LabClient, crd: str) -> bool:
-    found = client.get("customresourcedefinitions.apiextensions.k8s.io", crd)
-    conditions = (found or {}).get("status", {}).get("conditions") or ()
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+    """Established, and discovery tells of it: that follows a moment later, longer on a busy machine."""
+    found = client.get("customresourcedefinitions.apiextensions.k8s.io", crd) or {}
+    conditions = found.get("status", {}).get("conditions") or ()
+    if not any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+        return False
+    spec = found["spec"]
+    served = [f"{spec['group']}/{version['name']}" for version in spec["versions"] if version["served"]]
+    return all(client.discovery.serves(spec["names"]["kind"], one) for one in served)

@@ -78,6 +78,13 @@ class Discovery:
                     return kind
         raise UnknownKindError(f"the lab serves no kind {name}" + (f" in {api_version}" if api_version else ""))
 
+    def serves(self, name: str, api_version: str) -> bool:
+        """Whether a kind is served now."""
+        try:
+            return bool(self.find(name, api_version))
+        except UnknownKindError:
+            return False
+
     def all(self) -> list[Kind]:
         """Every kind that the server serves now."""
         self._kinds = list(self._ask())
