@@ -2,14 +2,16 @@
 
 Validates the arguments, opens the cluster with the reads that the tool declared and with its deadline, and runs it.
 Cancelling a call cancels the tool. What a tool raises on purpose stays as it is; anything else is masked: the caller
-gets an id, the log on stderr the rest. Must never let an unmasked error out, and never call a tool in another way.
+gets an id, the log on stderr the rest. Observers (the audit trail, telemetry) are told of every call, however it ended.
+Must never let an unmasked error out, and never call a tool in another way.
 """
 
 import asyncio
 import logging
 import secrets
+import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -38,6 +40,32 @@ class Watch:
     """What somebody who waits for a call may look at meanwhile."""
 
     usage: Usage | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call that ended, for observers. Holds what the caller sent, and nothing that came out of a cluster.
+
+    Attributes:
+        tool: its name; of no tool of ours where `outcome` is UsageError.
+        arguments: as they came, not validated; observers decide what of them they may write down.
+        cluster: the name of the cluster that was asked, None where none was.
+        outcome: `ok`, the outcome of a diagnosis, `cancelled`, or the class of the error.
+        seconds: how long it took.
+        requests, bytes: what it cost the API server.
+    """
+
+    tool: str
+    arguments: Mapping[str, object]
+    cluster: str | None
+    outcome: str
+    seconds: float
+    requests: int = 0
+    bytes: int = 0
+
+
+Observer = Callable[[CallRecord], None]
 
 
 @cache
@@ -51,10 +79,12 @@ class Calls:
     Args:
         clusters: what they may look at.
         tools: those that can be called.
+        observers: told of each call when it has ended.
     """
 
-    def __init__(self, clusters: ClusterSet, tools: Sequence[ToolSpec]) -> None:
+    def __init__(self, clusters: ClusterSet, tools: Sequence[ToolSpec], observers: Sequence[Observer] = ()) -> None:
         self.clusters = clusters
+        self.observers = list(observers)
         self.tools = tuple(tools)
         self._by_name = {spec.name: spec for spec in tools}
 
@@ -81,11 +111,27 @@ class Calls:
         Raises:
             FirstmateError: it gave no answer; the message is fit for the caller once it is redacted.
         """
+        watch, began, outcome = watch or Watch(), time.monotonic(), "cancelled"
+        try:
+            answer = await self._answer(name, arguments, watch)
+            outcome = str(getattr(answer, "outcome", "ok"))
+            return answer
+        except FirstmateError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            usage = watch.usage or Usage()
+            seconds = time.monotonic() - began
+            record = CallRecord(name, arguments, watch.cluster, outcome, seconds, usage.requests, usage.bytes)
+            for observer in self.observers:
+                observer(record)
+
+    async def _answer(self, name: str, arguments: Mapping[str, object], watch: Watch) -> Answer:
         spec = self.find(name)
         taken = validate(spec, arguments)
         try:
             async with asyncio.timeout(spec.deadline_s + GRACE_S):
-                return await self._run(spec, taken, watch or Watch())
+                return await self._run(spec, taken, watch)
         except FirstmateError:
             raise
         except TimeoutError as error:
@@ -100,6 +146,7 @@ class Calls:
         if spec.given == "clusters":
             return await spec.function(self.clusters, **arguments)
         source = self.clusters.source(arguments.pop(CLUSTER))
+        watch.cluster = source.name
         async with source.open(_grant(spec), deadline_s=spec.deadline_s) as cluster:
             watch.usage = cluster.usage
             return await spec.function(cluster, **arguments)
