@@ -17,19 +17,21 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 
 from firstmate.nearest import nearest
+from firstmate.toolsets import DEFAULT, names_of
 from firstmate_tools.errors import ConfigurationError
 
 PREFIX = "FIRSTMATE_"
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
         snapshot: a snapshot in place of the configured clusters; `demo` is the bundled one.
         clusters: clusters by name; empty for every context of the kubeconfig.
         default_cluster: which of them answers where a call names none.
+        toolsets: the sets of tools that are served; in the environment with commas between them.
         http: the HTTP transport.
     """
 
@@ -91,6 +94,7 @@ class Settings(BaseSettings):
     snapshot: str | None = None
     clusters: dict[str, ClusterSettings] = Field(default_factory=dict[str, ClusterSettings])
     default_cluster: str | None = None
+    toolsets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(names_of)] = (DEFAULT,)
     http: HttpSettings = HttpSettings()
 
 

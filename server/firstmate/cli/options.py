@@ -49,13 +49,16 @@ class Flags:
     format: Format | None = None
     config: str | None = None
 
-    def settings(self) -> Settings:
+    def settings(self, **more: Any) -> Settings:
         """The settings under these flags.
+
+        Args:
+            more: settings that flags of one command gave; None means not given.
 
         Raises:
             ConfigurationError: see `firstmate.settings.load`.
         """
-        return load(self.config, context=self.context, kubeconfig=self.kubeconfig, snapshot=self.snapshot)
+        return load(self.config, context=self.context, kubeconfig=self.kubeconfig, snapshot=self.snapshot, **more)
 
     def which_cluster(self) -> list[str]:
         """These flags again, for a command that is to ask the same cluster."""

@@ -26,6 +26,10 @@ AllowedHost = Annotated[
     list[str] | None,
     typer.Option("--allowed-host", metavar="NAME", help="HTTP: a Host name to accept beside loopback's. Repeatable."),
 ]
+Toolsets = Annotated[
+    str | None,
+    typer.Option("--toolsets", metavar="NAMES", help="Sets of tools, with commas; or `all`.", show_default="default"),
+]
 Unauthenticated = Annotated[
     bool, typer.Option("--allow-unauthenticated", help="HTTP: listen beyond loopback although nobody is authenticated.")
 ]
@@ -42,6 +46,7 @@ def serve(
     port: Port = None,
     allowed_host: AllowedHost = None,
     allow_unauthenticated: Unauthenticated = False,
+    toolsets: Toolsets = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     snapshot: Snapshot = None,
@@ -51,7 +56,7 @@ def serve(
     if transport == "stdio" and (host is not None or port is not None or allowed_host or allow_unauthenticated):
         raise typer.BadParameter("--host, --port and the like need --transport http.")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings = flags.settings()
+    settings = flags.settings(toolsets=toolsets)
     if settings.snapshot is not None:
         from firstmate.clusters import snapshot_path
 
@@ -82,8 +87,9 @@ def _built(settings: Settings) -> "FirstmateServer":
         from firstmate.catalogue import all_tools
         from firstmate.clusters import ConfiguredClusters
         from firstmate.mcp.server import build
+        from firstmate.toolsets import chosen
 
-        return build(Calls(ConfiguredClusters(settings), all_tools()))
+        return build(Calls(ConfiguredClusters(settings), chosen(all_tools(), settings.toolsets)))
 
 
 def _say(url: str, port: int) -> None:
