@@ -158,7 +158,7 @@ class Lab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._found_running:
+        if not self._found_running and not (self._survives and error is None):
             self.stop()
 
     def start(self) -> Self:
