@@ -89,7 +89,22 @@ def _built(settings: Settings) -> "FirstmateServer":
         from firstmate.mcp.server import build
         from firstmate.toolsets import chosen
 
-        return build(Calls(ConfiguredClusters(settings), chosen(all_tools(), settings.toolsets)))
+        calls = Calls(ConfiguredClusters(settings), chosen(all_tools(), settings.toolsets))
+        server = build(calls)
+    _observe(server)
+    return server
+
+
+def _observe(server: "FirstmateServer") -> None:
+    """Connects telemetry, where the environment names a place to send it to."""
+    from firstmate import version
+    from firstmate.telemetry import start
+
+    telemetry = start(frozenset(spec.name for spec in server.calls.tools), version())
+    if telemetry is not None:
+        server.calls.observers.append(telemetry.call)
+        server.sent = telemetry.sent
+        server.closing.append(telemetry.close)
 
 
 def _say(url: str, port: int) -> None:

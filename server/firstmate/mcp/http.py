@@ -143,4 +143,4 @@ async def _serve(running: uvicorn.Server, listener: socket.socket, server: First
         await running.serve(sockets=[listener])
     finally:
         with anyio.CancelScope(shield=True):
-            await server.calls.clusters.close()
+            await server.close()

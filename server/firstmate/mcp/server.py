@@ -5,6 +5,7 @@ schemas, validation, errors and results are those of `firstmate.calls` and `egre
 register on the same server go the SDK's way.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -27,6 +28,7 @@ from mcp.types import (
 from firstmate import version
 from firstmate.calls import Calls, Watch
 from firstmate.mcp import egress
+from firstmate.mcp.budget import CHARACTERS
 from firstmate.mcp.instructions import INSTRUCTIONS
 from firstmate.mcp.schemas import announced
 from firstmate.runbooks.library import Library, library
@@ -59,8 +61,18 @@ class FirstmateServer(MCPServer[Any]):
             subscriptions=False,
         )
         self.calls = calls
+        self.sent: Callable[[str, int], None] = _nobody
+        """Told the name of a tool and the tokens of its answer, when it leaves."""
+        self.closing: list[Callable[[], None]] = []
+        """Called, in a thread, when serving has ended."""
         self._runbooks = runbooks
         self._tools: list[Tool] = []
+
+    async def close(self) -> None:
+        """Lets go of connections, and sends what telemetry has left."""
+        await self.calls.clusters.close()
+        for last in self.closing:
+            await anyio.to_thread.run_sync(last, abandon_on_cancel=True)
 
     async def list_tools(self) -> list[Tool]:
         if not self._tools:
@@ -86,9 +98,9 @@ class FirstmateServer(MCPServer[Any]):
         except FirstmateError as error:
             return CallToolResult(content=[TextContent(type="text", text=egress.error(error))], is_error=True)
         tree = egress.answer(given, self.calls.find(name))
-        return CallToolResult(
-            content=[TextContent(type="text", text=egress.text(tree))], structured_content=tree, is_error=False
-        )
+        text = egress.text(tree)
+        self.sent(name, -(-len(text) // CHARACTERS))
+        return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=tree, is_error=False)
 
     async def list_resources(self) -> list[Resource]:
         mine = [
@@ -125,6 +137,10 @@ class FirstmateServer(MCPServer[Any]):
         found = [slug for slug in self._runbooks.slugs if slug.startswith(typed)]
         found += [slug for slug in self._runbooks.slugs if typed in slug and slug not in found]
         return Completion(values=found[:_COMPLETIONS], total=len(found), has_more=len(found) > _COMPLETIONS)
+
+
+def _nobody(name: str, tokens: int) -> None:
+    pass
 
 
 async def _progress(context: Context[Any, Any], watch: Watch, name: str) -> None:

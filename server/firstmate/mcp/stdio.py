@@ -24,7 +24,7 @@ async def _serve(server: FirstmateServer) -> None:
             await server.run_stdio_async()
         finally:
             with anyio.CancelScope(shield=True):
-                await server.calls.clusters.close()
+                await server.close()
         group.cancel_scope.cancel()
 
 
@@ -33,5 +33,5 @@ async def _leave_when_told(server: FirstmateServer) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
             with anyio.move_on_after(_CLOSING_S):
-                await server.calls.clusters.close()
+                await server.close()
             os._exit(128 + number)
