@@ -6,6 +6,7 @@ the tool declared.
 """
 
 import copy
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,14 +15,22 @@ from builders import NOW
 
 from firstmate_tools import fields as field
 from firstmate_tools import kinds
+from firstmate_tools.cluster import policy
 from firstmate_tools.cluster.base import Access, Listing, LogRequest, Usage
 from firstmate_tools.cluster.scrub import scrub
 from firstmate_tools.cluster.selectors import field_test, label_test
-from firstmate_tools.cluster.wire import get_request, list_request
-from firstmate_tools.errors import DeniedError, NotInstalledError, ObjectNotFoundError, ReadError, RefusedError
+from firstmate_tools.cluster.wire import get_request, list_request, text_request
+from firstmate_tools.errors import (
+    DeniedError,
+    FailedReadError,
+    NotInstalledError,
+    ObjectNotFoundError,
+    ReadError,
+    RefusedError,
+)
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
-from firstmate_tools.reads import Grant, Read
+from firstmate_tools.reads import Grant, NonResource, Read
 from firstmate_tools.results import Answer, ClusterIdentity
 from firstmate_tools.toolspec import spec_of
 
@@ -47,6 +56,7 @@ class FakeCluster:
         logs: texts by `POD/CONTAINER`, and `POD/CONTAINER/previous` for the run before; or the error of reading it.
         denied: errors of reads, by kind, by (kind, namespace), by "pods/log" or "discovery".
         served: kinds that discovery names beyond those of the objects.
+        paths: texts of paths that are no resources, without query; or the error of reading one.
     """
 
     is_live = True
@@ -57,6 +67,7 @@ class FakeCluster:
         logs: dict[str, str | ReadError] | None = None,
         denied: dict[Any, ReadError] | None = None,
         served: Sequence[Kind] = (),
+        paths: dict[str, str | ReadError] | None = None,
         now: datetime = NOW,
         default_namespace: str = "shop",
     ) -> None:
@@ -66,7 +77,7 @@ class FakeCluster:
         self.usage = Usage()
         self.grant: Grant | None = None
         self.asked: list[str] = []
-        self.texts, self.denied = logs or {}, denied or {}
+        self.texts, self.denied, self.paths = logs or {}, denied or {}, paths or {}
         self.shelves: dict[tuple[str, str], list[Obj]] = {}
         self.served = {kind.resource: kind for kind in (*kinds.KNOWN, *served)}
         for one in objects:
@@ -125,6 +136,8 @@ class FakeCluster:
         rows = self._listed(kind, namespace, labels, fields)
         if form == "metadata":
             rows = [{"metadata": row["metadata"]} for row in rows]
+        if more and not re.fullmatch("[0-9]{1,9}", more):
+            raise FailedReadError("The continue token is none of this server's.")  # 400 Bad Request
         start = int(more or 0)
         end = len(rows) if limit is None else min(len(rows), start + limit)
         return Listing(rows[start:end], str(end) if end < len(rows) else "", len(rows) - end)
@@ -166,14 +179,29 @@ class FakeCluster:
         tail = lines if request.tail_lines is None else lines[max(0, len(lines) - request.tail_lines) :]
         return "".join(tail).encode()[-request.limit_bytes :].decode("utf-8", "replace")
 
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+        request = text_request(path)
+        if self.grant is not None:
+            policy.check("GET", request.target, None, self.grant)
+        self._count(request.path, f"text {path}")
+        answer = self.paths.get(request.path)
+        if answer is None:
+            raise NotInstalledError(f"This cluster does not serve {path}.")
+        if isinstance(answer, ReadError):
+            raise answer
+        return answer
+
     async def kinds(self) -> Sequence[Kind]:
         self._count("discovery", "discovery")
         if "discovery" in self.denied:
             raise self.denied["discovery"]
         return list(self.served.values())
 
-    async def access(self, reads: Sequence[Read], namespace: str | None) -> Sequence[Access]:
-        return [Access(read, namespace or "", True) for read in reads]
+    async def access(self, reads: Sequence[Read | NonResource], namespace: str | None) -> Sequence[Access]:
+        """What `denied` does not name, by kind or path, is allowed."""
+        refused = [isinstance(read, Read) and read.kind in self.denied for read in reads]
+        refused = [no or read.resource in self.denied for no, read in zip(refused, reads, strict=True)]
+        return [Access(read, namespace or "", not no) for no, read in zip(refused, reads, strict=True)]
 
 
 def _newer(event: Obj) -> Obj:

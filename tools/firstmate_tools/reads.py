@@ -19,11 +19,13 @@ class Read:
         kind: the resource.
         verbs: RBAC verbs, of `get` and `list`.
         subresource: such as `log`; "" for the object itself.
+        optional: the least role leaves it out; without it something is `not_checked`, and nothing is inconclusive.
     """
 
     kind: Kind
     verbs: tuple[str, ...] = ("get", "list")
     subresource: str = ""
+    optional: bool = False
 
     @property
     def resource(self) -> str:
@@ -36,7 +38,49 @@ class AnyKindButSecrets:
     """The declaration of the `get` tool: the caller names the kind. Adds nothing to the least role."""
 
 
-Declared = Read | AnyKindButSecrets
+@dataclass(frozen=True, slots=True)
+class NonResource:
+    """One declared read of a path that is no resource, such as `/metrics`. The verb is always `get`.
+
+    Attributes:
+        path: without query; a `*` at its end stands for whatever follows, as in a ClusterRole's nonResourceURLs
+            (k8s.io/kubernetes pkg/apis/rbac/v1/evaluation_helpers.go, NonResourceURLMatches, v1.36).
+        optional: as in `Read`.
+    """
+
+    path: str
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/") or "*" in self.path[:-1] or "?" in self.path or self.path == "/*":
+            raise TypeError(f"{self.path!r} is no path that can be declared")
+
+    @property
+    def resource(self) -> str:
+        """The path: what counters, coverage and `doctor` call it."""
+        return self.path
+
+    def covers(self, path: str) -> bool:
+        """Whether a path is meant by this declaration."""
+        return path.startswith(self.path[:-1]) if self.path.endswith("*") else path == self.path
+
+
+@dataclass(frozen=True, slots=True)
+class AwsRead:
+    """One declared read of AWS: `AwsRead("eks", "DescribeCluster")`.
+
+    Attributes:
+        service: botocore's name of the service.
+        operation: as in botocore's model; one of those that `aws/operations.py` lists.
+        optional: as in `Read`.
+    """
+
+    service: str
+    operation: str
+    optional: bool = False
+
+
+Declared = Read | NonResource | AwsRead | AnyKindButSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +99,20 @@ class Grant:
             if isinstance(read, AnyKindButSecrets):
                 if not subresource and (kind.group, kind.plural) != (SECRET.group, SECRET.plural):
                     return True
-            elif verb in read.verbs and (
-                (read.kind.group, read.kind.plural, read.subresource) == (kind.group, kind.plural, subresource)
+            elif (
+                isinstance(read, Read)
+                and verb in read.verbs
+                and (read.kind.group, read.kind.plural, read.subresource) == (kind.group, kind.plural, subresource)
             ):
                 return True
         return False
+
+    def allows_path(self, path: str) -> bool:
+        """Whether a path that is no resource was declared."""
+        return any(isinstance(read, NonResource) and read.covers(path) for read in self.reads)
+
+    def allows_aws(self, service: str, operation: str) -> bool:
+        """Whether an AWS operation was declared."""
+        return any(
+            isinstance(read, AwsRead) and (read.service, read.operation) == (service, operation) for read in self.reads
+        )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from firstmate_tools import fields
 from firstmate_tools.errors import ReadError
 from firstmate_tools.fields import Obj
-from firstmate_tools.reads import Read
+from firstmate_tools.reads import NonResource, Read
 from firstmate_tools.text import shorten, untrusted
 
 from .base import Access
@@ -50,7 +50,9 @@ def _holds(rule: Obj, field: str, *wanted: str) -> bool:
     return bool({"*", *wanted} & set(fields.strings(rule, field)))
 
 
-async def review(fetch: Fetch, reads: Sequence[Read], namespace: str | None, any_namespace: str) -> list[Access]:
+async def review(
+    fetch: Fetch, reads: Sequence[Read | NonResource], namespace: str | None, any_namespace: str
+) -> list[Access]:
     """One answer for each read, in the same order.
 
     Args:
@@ -60,12 +62,16 @@ async def review(fetch: Fetch, reads: Sequence[Read], namespace: str | None, any
         any_namespace: asked in place of all: what is not allowed there is not allowed everywhere.
     """
     rules: Rules | None = None
-    if any(read.kind.namespaced for read in reads):
+    if any(isinstance(read, Read) and read.kind.namespaced for read in reads):
         try:
             rules = await rules_of(fetch, namespace or any_namespace)
         except ReadError:
             rules = None  # the single reviews below may still be answered
-    return list(await asyncio.gather(*(_one(fetch, read, namespace, rules) for read in reads)))
+    return list(
+        await asyncio.gather(
+            *(_one(fetch, read, namespace, rules) if isinstance(read, Read) else _path(fetch, read) for read in reads)
+        )
+    )
 
 
 async def rules_of(fetch: Fetch, namespace: str) -> Rules:
@@ -99,6 +105,14 @@ async def _one(fetch: Fetch, read: Read, namespace: str | None, rules: Rules | N
     return Access(read, where, False, reason or f"no rule allows {_words(denied)} {read.resource}")
 
 
+async def _path(fetch: Fetch, read: NonResource) -> Access:
+    try:
+        allowed, reason = await _asked(fetch, {"nonResourceAttributes": {"path": read.path, "verb": "get"}})
+    except ReadError as error:
+        return Access(read, "", None, error.message)
+    return Access(read, "", allowed, "" if allowed else reason or f"no rule allows get {read.path}")
+
+
 async def _ask(fetch: Fetch, read: Read, verb: str, namespace: str) -> tuple[bool, str]:
     attributes: Obj = {
         "verb": verb,
@@ -108,7 +122,11 @@ async def _ask(fetch: Fetch, read: Read, verb: str, namespace: str) -> tuple[boo
         "subresource": read.subresource,
         "namespace": namespace,
     }
-    request = review_request("SelfSubjectAccessReview", "selfsubjectaccessreviews", {"resourceAttributes": attributes})
+    return await _asked(fetch, {"resourceAttributes": attributes})
+
+
+async def _asked(fetch: Fetch, spec: Obj) -> tuple[bool, str]:
+    request = review_request("SelfSubjectAccessReview", "selfsubjectaccessreviews", spec)
     answer = parse_object(await fetch(request), request.about)
     reason = shorten(untrusted(fields.text(answer, "status", "reason")), 200)
     return fields.flag(answer, "status", "allowed"), reason

@@ -36,6 +36,18 @@ class ExpiredError(FailedReadError):
     """410: the continue token of a paged list is too old. `paging` starts again; callers see it as a failed read."""
 
 
+class UnhealthyError(FailedReadError):
+    """500 from a health endpoint, whose text says which check failed: an answer, not a failure.
+
+    Attributes:
+        text: that text, as it came.
+    """
+
+    def __init__(self, message: str, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+
 class UnauthenticatedError(DeniedError):
     """401: the server does not accept who we say we are; a 403 denies one read to somebody it knows."""
 
@@ -84,6 +96,8 @@ def said(body: bytes) -> str:
 
 def rbac_hint(target: Target, verb: str) -> str:
     """The least rule that would allow a read, as it stands in a Role."""
+    if target.path:
+        return f'To enable it, bind a ClusterRole with the rule nonResourceURLs: ["{target.path}"], verbs: ["get"].'
     resource = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
     where = f'a Role in namespace "{target.namespace}"' if target.namespace else "a ClusterRole"
     return (
@@ -114,7 +128,7 @@ def error_of(request: Request, answer: Answer) -> FirstmateError:
             )
         case 403:
             target = target_of(request.path)
-            hint = rbac_hint(target, request.verb) if target.plural and request.method == "GET" else ""
+            hint = rbac_hint(target, request.verb) if target.resource and request.method == "GET" else ""
             return DeniedError(f"Reading {what} was denied: {words}", hint)
         case 404:
             return _not_found(request, status, words)
@@ -136,10 +150,13 @@ def error_of(request: Request, answer: Answer) -> FirstmateError:
                 "Give the address of the API server itself.",
             )
         case _:
-            return _failed(request, answer.status, status, words)
+            return _failed(request, answer, status, words)
 
 
-def _failed(request: Request, code: int, status: Obj, words: str) -> FirstmateError:
+def _failed(request: Request, answer: Answer, status: Obj, words: str) -> FirstmateError:
+    code = answer.status
+    if code == 500 and not status and target_of(request.path).path:
+        return UnhealthyError(f"{request.about} says: {words}", answer.body.decode("utf-8", "replace"))
     if fields.text(status, "reason") in ("Timeout", "ServerTimeout"):
         return TimedOutError(f"The API server gave up on {request.about} ({code}): {words}")
     return FailedReadError(f"The API server failed on {request.about} ({code}): {words}")

@@ -17,7 +17,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
-from firstmate_tools.reads import Grant, Read
+from firstmate_tools.reads import Grant, NonResource, Read
 from firstmate_tools.results import ClusterIdentity
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class LogRequest:
 class Access:
     """Whether the caller may make a declared read. `allowed` is None where that could not be found out."""
 
-    read: Read
+    read: Read | NonResource
     namespace: str
     allowed: bool | None
     reason: str = ""
@@ -166,11 +166,27 @@ class Cluster(Protocol):
         """
         ...
 
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+        """What a path that is no resource answers with, such as `/metrics` or `/readyz?verbose`.
+
+        Health endpoints answer with the checks that failed; that is their text, no error. Invalid UTF-8 becomes �,
+        control characters and what is a secret by its shape are taken out.
+
+        Args:
+            path: declared as `NonResource` (without the query), or the metrics of an EKS control plane, declared as
+                `Read` with the subresource `metrics`.
+            limit_bytes: the most that is taken; more is a failed read, since sums over a part would be wrong.
+
+        Raises:
+            ReadError: no answer.
+        """
+        ...
+
     async def kinds(self) -> Sequence[Kind]:
         """Every kind that the cluster serves, in its preferred version (discovery)."""
         ...
 
-    async def access(self, reads: Sequence[Read], namespace: str | None) -> Sequence[Access]:
+    async def access(self, reads: Sequence[Read | NonResource], namespace: str | None) -> Sequence[Access]:
         """Whether each declared read is allowed, asked by access reviews (a recording: whether it was collected)."""
         ...
 
@@ -191,6 +207,15 @@ class ClusterSource(Protocol):
         Raises:
             ConfigurationError: it cannot be used as configured.
             ReadError: it cannot be reached, or refuses to say who it is.
+        """
+        ...
+
+    async def answers(self, *, deadline_s: float) -> None:
+        """Returns where it can be asked at all, as cheaply as that can be found out.
+
+        Raises:
+            ConfigurationError: it cannot be used as configured.
+            ReadError: it does not answer, or refuses the credentials.
         """
         ...
 

@@ -15,6 +15,7 @@ import orjson
 from firstmate_tools.errors import FailedReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import SECRET, Kind
+from firstmate_tools.text import redact_shapes
 
 from .scrub import scrub
 
@@ -78,6 +79,15 @@ def parse_item(raw: bytes, kind: Kind, what: str) -> Obj:
         FailedReadError: none came.
     """
     return cleaned(parse_object(raw, what), kind, deep=may_hold_secrets(raw, kind))
+
+
+_CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
+
+
+def plain_text(value: str) -> str:
+    """Text that is no log (metrics, health checks), without control characters and without what is a secret by its
+    shape. Names are left alone: `token` and `secret` are words of metrics."""
+    return redact_shapes(value.translate(_CONTROLS))
 
 
 def objects_of(value: Obj, what: str) -> list[Obj]:

@@ -20,6 +20,7 @@ import orjson
 from firstmate_tools import podstate
 from firstmate_tools.errors import (
     DeniedError,
+    FailedReadError,
     NotCollectedError,
     ObjectNotFoundError,
     ReadError,
@@ -29,15 +30,17 @@ from firstmate_tools.errors import (
 )
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import POD, Kind
-from firstmate_tools.reads import Grant, Read
+from firstmate_tools.reads import Grant, NonResource, Read
 from firstmate_tools.results import ClusterIdentity
 
+from . import policy
 from .base import Access, Form, Listing, LogRequest, Usage
 from .layouts.objects import order_key
 from .layouts.recording import Recording
 from .logtext import cut_log
+from .parse import plain_text
 from .selectors import field_test, label_test
-from .wire import get_request, list_request
+from .wire import get_request, list_request, text_request
 
 T = TypeVar("T")
 Rows = Callable[[Kind, str | None], Mapping[str, Obj]]
@@ -192,17 +195,32 @@ class SnapshotCluster:
             return ObjectNotFoundError(f"There is no log yet for {which}.")
         return unknown
 
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+        """As `Cluster.text`: with the query that gives most, whatever was asked."""
+        request = text_request(path)
+        policy.check(request.method, request.target, request.body, self._grant)
+        if time.monotonic() > self._deadline:
+            raise TimedOutError(f"The time for this call was over before {path} was read from the snapshot.")
+        text = await asyncio.to_thread(self._recording.text, request.path)
+        if len(text) > limit_bytes:
+            raise FailedReadError("The answer is larger than this program takes.", "Ask for less at a time.")
+        return plain_text(text)
+
     async def kinds(self) -> Sequence[Kind]:
         """Those that discovery gave when it was recorded, else those of which it holds something."""
         if self._recording.kinds is not None:
             return self._recording.kinds
         return tuple(shelf.kind for _, shelf in sorted(self._recording.shelves.items()))
 
-    async def access(self, reads: Sequence[Read], namespace: str | None) -> Sequence[Access]:
+    async def access(self, reads: Sequence[Read | NonResource], namespace: str | None) -> Sequence[Access]:
         """Allowed is what was collected, refused what was denied, and of the rest nobody knows."""
         return [self._access(read, namespace) for read in reads]
 
-    def _access(self, read: Read, namespace: str | None) -> Access:
+    def _access(self, read: Read | NonResource, namespace: str | None) -> Access:
+        if isinstance(read, NonResource):
+            held = [part.outcome for path, part in self._recording.paths.items() if read.covers(path)]
+            allowed = True if "collected" in held else False if "denied" in held else None
+            return Access(read, "", allowed, "" if allowed else f"{read.path} is not in the recording.")
         where = namespace or ""
         if read.subresource:
             seen = read.subresource == "log" and self._recording.logs.any_from(namespace)

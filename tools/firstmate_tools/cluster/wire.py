@@ -8,7 +8,7 @@ percent-encoded by itself, and what no API server takes as a name is refused her
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from firstmate_tools.errors import UsageError
 from firstmate_tools.fields import Obj
@@ -22,6 +22,9 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetch
 """
 LOG = "*/*"
 """The log subresource answers with text/plain and takes no `application/json`."""
+
+TEXT = "text/plain, */*;q=0.5"
+"""Health, metrics and dumps; without the second part an API server that answers otherwise would refuse."""
 
 Query = tuple[tuple[str, str], ...]
 
@@ -150,6 +153,17 @@ def get_request(
 def plain_request(path: str, accept: str = JSON) -> Request:
     """Version and discovery: paths of our own making, never a caller's."""
     return Request("GET", path, path, path, "get", (), accept)
+
+
+def text_request(asked: str) -> Request:
+    """A path that is no resource, with its query: `/readyz?verbose`. Which there may be is for the policy to say.
+
+    Raises:
+        UsageError: the query cannot be sent.
+    """
+    path, _, query = asked.partition("?")
+    pairs = tuple(parse_qsl(query, keep_blank_values=True))
+    return Request("GET", path, path, path, "get", _checked_query(pairs), TEXT)
 
 
 def review_request(kind: str, plural: str, spec: Obj) -> Request:

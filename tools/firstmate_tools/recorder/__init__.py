@@ -26,6 +26,7 @@ from firstmate_tools.results import NotChecked
 
 from .lists import Lists, reason_of
 from .logs import LogReader, requests_once
+from .paths import record_paths
 
 __all__ = ["RecordReport", "record"]
 
@@ -91,7 +92,8 @@ async def record(
         ReadError: nothing at all could be read; nothing is written then.
     """
     check_destination(destination, force=force)
-    wanted = sorted({read for read in reads if isinstance(read, Read)}, key=lambda read: read.resource)
+    declared = list(reads)
+    wanted = sorted({read for read in declared if isinstance(read, Read)}, key=lambda read: read.resource)
     scope = None if namespaces is None else tuple(_checked(name) for name in namespaces)
     started, writer = cluster.now, SnapshotWriter()
     beside = _sources(writer, sources or {})
@@ -99,6 +101,7 @@ async def record(
     await _together(lists.record(kind, skip=_why_not(kind, wanted, secrets=secrets)) for kind in _kinds(wanted))
     lists.check_any()
     discovery = await _discovery(cluster)
+    paths = await record_paths(cluster, writer, declared)
     reader, left_out = LogReader(cluster, writer, log_lines), 0
     if log_lines > 0 and any(read.subresource == "log" and read.kind == POD for read in wanted):
         due = sorted(lists.due)
@@ -116,6 +119,7 @@ async def record(
         resources=dict(sorted(lists.resources.items())),
         logs=tuple(sorted(reader.entries, key=lambda e: (e.namespace, e.pod, e.container, e.previous))),
         logs_left_out=left_out,
+        paths=paths,
         sources=beside,
     )
     content = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -135,7 +139,7 @@ def _kinds(reads: Sequence[Read]) -> list[Kind]:
     """Each kind once; where versions differ, the first one declared."""
     kinds: dict[str, Kind] = {}
     for read in reads:
-        if not read.subresource:
+        if not read.subresource and (read.kind == SECRET or not read.optional):
             kinds.setdefault(read.kind.resource, read.kind)
     return list(kinds.values())
 
@@ -197,6 +201,11 @@ def _report(destination: Path, size: int, manifest: Manifest) -> RecordReport:
             if part is not None and part.outcome != "collected":
                 where = f" in namespace {inside}" if inside else ""
                 missing.append(NotChecked(what=resource + where, why=part.outcome, how_to_enable=part.reason or None))
+    missing += [
+        NotChecked(what=path, why=entry.outcome, how_to_enable=entry.reason or None)
+        for path, entry in manifest.paths.items()
+        if entry.outcome != "collected"
+    ]
     missing += [
         NotChecked(
             what=f"log of {log.namespace}/{log.pod}/{log.container}",

@@ -6,6 +6,7 @@ a path of the machine that recorded it.
 
 from datetime import datetime
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,7 +17,7 @@ from .recording import Outcome
 FORMAT = "firstmate-snapshot"
 VERSION = 1
 NAME = "snapshot.json"
-OBJECTS, LOGS = "objects", "logs"
+OBJECTS, LOGS, PATHS = "objects", "logs", "nonresource"
 SOURCES = ("metrics", "audit", "flows", "aws")
 """Folders beside the objects in which other sources keep what they recorded."""
 CLUSTER_SCOPED = "_cluster"
@@ -85,6 +86,13 @@ class LogEntry(Entry):
     cut: bool = Field(default=False, description="Older lines were left out")
 
 
+class PathEntry(Entry):
+    """What became of one path that is no resource, such as `/metrics`."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
 class ClusterEntry(Entry):
     name: str
     server: str = ""
@@ -117,12 +125,18 @@ class Manifest(Entry):
     resources: dict[str, ResourceEntry] = Field(default_factory=dict[str, ResourceEntry])
     logs: tuple[LogEntry, ...] = ()
     logs_left_out: int = Field(default=0, description="Containers whose logs were due and were not read")
+    paths: dict[str, PathEntry] = Field(default_factory=dict[str, PathEntry], description="By path, without query")
     sources: dict[str, SourceEntry] = Field(default_factory=dict[str, SourceEntry])
 
 
 def objects_file(resource: str, namespace: str) -> str:
     """Where the objects of one list are: one JSON object a line."""
     return f"{OBJECTS}/{resource}/{namespace or CLUSTER_SCOPED}.jsonl"
+
+
+def path_file(path: str) -> str:
+    """Where the answer of a path is. The whole path is one file name, percent-encoded."""
+    return f"{PATHS}/{quote(path.lstrip('/'), safe='')}.txt"
 
 
 def log_file(namespace: str, pod: str, container: str, *, previous: bool) -> str:

@@ -16,6 +16,7 @@ from firstmate_tools.errors import (
     NotCollectedError,
     NotInstalledError,
     ReadError,
+    SnapshotError,
     TimedOutError,
     Why,
 )
@@ -117,6 +118,7 @@ class Recording:
         how: how to get a kind that is missing, as a hint.
         how_namespaces: the same for a namespace that is missing.
         how_logs: the same for a log.
+        paths: what is said of paths that are no resources, without query.
     """
 
     layout: str
@@ -133,6 +135,7 @@ class Recording:
     how: str = ""
     how_namespaces: str = ""
     how_logs: str = ""
+    paths: Mapping[str, Slice] = field(default_factory=dict[str, Slice])
 
     def slices(self, kind: Kind, namespace: str | None) -> list[tuple[str, Slice]]:
         """The recorded lists that together answer one, by namespace, in no order.
@@ -159,6 +162,27 @@ class Recording:
             return _usable(shelf.parts.items(), kind)
         self._check_every_namespace(shelf)
         return _usable(shelf.parts.items(), kind)
+
+    def text(self, path: str) -> str:
+        """What a path that is no resource answered with.
+
+        Args:
+            path: without query.
+
+        Raises:
+            ReadError: it is not in the recording.
+        """
+        part = self.paths.get(path)
+        if part is None:
+            raise NotCollectedError(f"The {self.layout} does not hold {path}.", self.how)
+        if part.outcome != "collected":
+            raise unanswered(part.outcome, f"{path} was not recorded: {part.reason.rstrip('.')}.")
+        try:
+            return self.files.read(part.file).decode("utf-8", "replace")
+        except KeyError as error:
+            raise FailedReadError(f"{part.file} is missing from the {self.layout}.") from error
+        except SnapshotError as error:
+            raise FailedReadError(error.message, error.hint) from error
 
     def assume_whole(self) -> None:
         """Takes somebody's word that the recorded namespaces are all that the cluster had."""
