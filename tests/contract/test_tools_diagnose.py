@@ -1,13 +1,14 @@
 """What `diagnose` costs a cluster: a few lists, whatever the number of pods, and only a little read twice."""
 
 import pytest
-from builders import NOW, deployment, facts_of, node, obj, owner, pending, pod, replica_set, service
+from builders import NOW, deployment, event, facts_of, node, obj, owner, pending, pod, replica_set, service
 from doubles import FakeCluster, ask
 
 from firstmate_tools.diagnose import diagnose
 from firstmate_tools.diagnosis import engine
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.scope import Scope
+from firstmate_tools.errors import UsageError
 from firstmate_tools.kinds import CONFIG_MAP, NODE, POD, SERVICE
 from firstmate_tools.refs import Ref
 
@@ -97,3 +98,50 @@ def test_an_empty_list_is_news_where_nobody_had_looked():
 
 def _count(facts: Facts) -> list[int]:
     return [len(facts.everywhere(POD))]
+
+
+async def test_root_causes_come_in_pages_and_every_page_says_how_many_there_are():
+    cluster = FakeCluster(node("n1"), *(one for n in range(5) for one in unplaced(f"ns{n}", 1)))
+    whole = await ask(diagnose, cluster)
+    seen, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        answer = await ask(diagnose, cluster, limit=2, cursor=cursor)
+        assert (answer.outcome, answer.coverage.total) == ("problems_found", 5)
+        seen += [root.object.namespace for root in answer.root_causes]
+        cursor, pages = answer.coverage.cursor, pages + 1
+    assert seen == [root.object.namespace for root in whole.root_causes]
+    assert (len(set(seen)), pages) == (5, 3)
+
+
+async def test_a_cursor_of_another_scope_is_refused():
+    cluster = FakeCluster(node("n1"), *(one for n in range(3) for one in unplaced(f"ns{n}", 1)))
+    first = await ask(diagnose, cluster, limit=1)
+    with pytest.raises(UsageError, match="another question"):
+        await ask(diagnose, cluster, namespace="ns1", limit=1, cursor=first.coverage.cursor)
+
+
+async def test_only_detailed_answers_name_every_workload_that_suffers():
+    full = obj(
+        "ResourceQuota", "pods", spec={"hard": {"pods": "0"}}, status={"hard": {"pods": "0"}, "used": {"pods": "0"}}
+    )
+    apps = [f"app-{n:02}" for n in range(14)]
+    made = [one for name in apps for one in refused(name)]
+    cluster = FakeCluster(node("n1"), full, *made)
+    concise = await ask(diagnose, cluster, namespace="shop")
+    detailed = await ask(diagnose, cluster, namespace="shop", detail="detailed")
+    assert [len(answer.root_causes[0].affects) for answer in (concise, detailed)] == [10, 14]
+    assert any("detail=detailed" in cut for cut in concise.coverage.cut)
+    assert not detailed.coverage.cut
+
+
+def refused(name: str):
+    """A Deployment whose ReplicaSet may not create pods."""
+    why = "exceeded quota: pods, requested: pods=1, used: pods=0, limited: pods=0"
+    message = f'Error creating: pods "{name}-1-x" is forbidden: {why}'
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    sets = replica_set(f"{name}-1", of=name, status={"replicas": 0, "conditions": [condition]})
+    return (
+        deployment(name, status={"replicas": 0, "unavailableReplicas": 1}),
+        sets,
+        event(sets, "FailedCreate", message),
+    )

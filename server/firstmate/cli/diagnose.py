@@ -10,6 +10,8 @@ import typer
 
 from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Snapshot, given
 
+MOST = 500
+"""Root causes that a person or a script is shown at once."""
 CODES = {"nothing_found": 0, "problems_found": 1, "inconclusive": 3}
 
 
@@ -41,7 +43,7 @@ def diagnose(
     )
     from firstmate.cli.asking import ask
 
-    found = ask(flags, "diagnose", {"scope": scope, "namespace": flags.namespace})
+    found = ask(flags, "diagnose", {"scope": scope, "namespace": flags.namespace, "detail": "detailed", "limit": MOST})
     if flags.format == "json":
         from firstmate.answers import pretty
 

@@ -27,12 +27,15 @@ MOST_CONFIRMED = 5
 INCONCLUSIVE = frozenset({"denied", "failed", "timed_out", "not_collected"})
 
 
-async def diagnose(cluster: Cluster, scope: Scope, rules: tuple[Rule, ...] | None = None) -> report.Diagnosis:
+async def diagnose(
+    cluster: Cluster, scope: Scope, rules: tuple[Rule, ...] | None = None, *, detailed: bool = False
+) -> report.Diagnosis:
     """Finds the root causes of whatever is wrong within a scope.
 
     Args:
         scope: what is asked about.
         rules: for tests; all rules where left out.
+        detailed: names every workload that suffers, not only the first ones.
 
     Raises:
         UsageError: the object that is asked about does not exist.
@@ -47,8 +50,10 @@ async def diagnose(cluster: Cluster, scope: Scope, rules: tuple[Rule, ...] | Non
     if found and cluster.is_live:
         found, ruled_out = await _confirmed(observer, facts, rules, found, ruled_out)
     roots = link.ranked(link.within(link.link(link.merge(found), rules, facts.graph), facts))
-    for root in roots:
-        report.note_cut(root.finding, link.suffering(root, facts), observer.cut)
+    suffering = {root.finding: link.suffering(root, facts) for root in roots}
+    most = None if detailed else report.MOST_AFFECTED
+    for finding, workloads in suffering.items():
+        report.note_cut(finding, workloads, most, observer.cut)
     coverage = observer.coverage()
     left = unexplained(facts, roots)
     named = {root.finding.cause for root in roots} | {e.cause for root in roots for e in root.explained}
@@ -57,7 +62,7 @@ async def diagnose(cluster: Cluster, scope: Scope, rules: tuple[Rule, ...] | Non
         observed_at=facts.now,
         scope=str(scope),
         outcome=_outcome(roots, coverage, bool(left)),
-        root_causes=[report.root_cause(r.finding, link.suffering(r, facts), list(r.explained)) for r in roots],
+        root_causes=[report.root_cause(r.finding, suffering[r.finding][:most], list(r.explained)) for r in roots],
         unexplained=left,
         ruled_out=[report.RuledOut(cause=r.cause, why=r.why) for r in _distinct(ruled_out) if r.cause not in named],
         coverage=coverage,

@@ -81,18 +81,18 @@ class Diagnosis(Result):
 MOST_AFFECTED = 10
 
 
-def note_cut(finding: findings.Finding, workloads: list[Ref], cut: list[str]) -> None:
+def note_cut(finding: findings.Finding, workloads: list[Ref], most: int | None, cut: list[str]) -> None:
     """Says how many suffering workloads are not named."""
-    over = len(workloads) - MOST_AFFECTED
+    over = len(workloads) - most if most is not None else 0
     if over > 0:
-        cut.append(f"{over} more workloads that {finding.cause} affects; ask about one namespace to see fewer at once")
+        cut.append(f"{over} more workloads that {finding.cause} affects; ask with detail=detailed to have them named")
 
 
 def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[findings.Finding]) -> RootCause:
     """The root cause of a finding.
 
     Args:
-        workloads: what suffers, without the object at fault itself.
+        workloads: what suffers, as many as are to be named, without the object at fault itself.
         explained: the findings that it accounts for.
     """
     return RootCause(
@@ -106,7 +106,7 @@ def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[
             Evidence(object=ObjectRef.of(e.object), field=e.field, value=untrusted(e.value), at=e.at)
             for e in finding.evidence
         ],
-        affects=[ObjectRef.of(ref) for ref in workloads[:MOST_AFFECTED]],
+        affects=[ObjectRef.of(ref) for ref in workloads],
         explains=[Explained(cause=e.cause, object=ObjectRef.of(e.object)) for e in explained],
         runbook=CAUSES[finding.cause].runbook,
         next=[NextStep(tool=n.tool, arguments=dict(n.arguments), why=n.why) for n in finding.next],
