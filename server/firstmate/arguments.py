@@ -60,7 +60,8 @@ def validate(spec: ToolSpec, given: Mapping[str, object]) -> dict[str, Any]:
         UsageError: an argument is unknown (the hint names the nearest), missing or wrong.
     """
     model = model_of(spec)
-    taken = {name: _unpacked(spec, name, value) for name, value in given.items() if value is not None}
+    known = model.model_fields
+    taken = {n: _unpacked(spec, n, value) for n, value in given.items() if value is not None or n not in known}
     try:
         valid = model.model_validate(taken)
     except ValidationError as error:

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from firstmate.mcp import refusals
 from firstmate.mcp.server import FirstmateServer
 from firstmate_tools.errors import ConfigurationError, FirstmateError
 
@@ -122,7 +123,7 @@ def serve(server: FirstmateServer, where: Listening, say: Callable[[str, int], N
     """
     listener = bind(where)
     config = uvicorn.Config(
-        app(server, where),
+        refusals.worded(app(server, where)),
         log_config=None,
         access_log=False,
         lifespan="on",
