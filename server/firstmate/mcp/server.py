@@ -1,15 +1,16 @@
 """Builds the MCP server from the catalogue, for every transport and both protocol eras.
 
 `serve` and tests call `build`. Tools are listed and called by our own code rather than the SDK's function wrapping:
-schemas, validation, errors and results are those of `firstmate.calls` and `egress`. Tools and resources that others
-register on the same server go the SDK's way.
+schemas, validation, errors and results are those of `firstmate.calls` and `egress`. So are the runbooks, as resources
+and as skills, and the prompts. What others register on the same server goes the SDK's way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import anyio
 from mcp.server.caching import CacheHint
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import (
@@ -17,20 +18,28 @@ from mcp.types import (
     Completion,
     CompletionArgument,
     CompletionContext,
+    GetPromptResult,
     InputRequiredResult,
+    Prompt,
     PromptReference,
     Resource,
     ResourceTemplateReference,
     TextContent,
     Tool,
 )
+from pydantic import AnyUrl
 
 from firstmate import version
 from firstmate.calls import Calls, Watch
 from firstmate.mcp import egress
 from firstmate.mcp.budget import CHARACTERS
 from firstmate.mcp.instructions import INSTRUCTIONS
+from firstmate.mcp.invalid import refusal
+from firstmate.mcp.prompts import serving as prompts
 from firstmate.mcp.schemas import announced
+from firstmate.mcp.skills import SCHEME as SKILLS
+from firstmate.mcp.skills import Skills, SkillsExtension
+from firstmate.nearest import nearest
 from firstmate.runbooks.library import Library, library
 from firstmate_tools.errors import FirstmateError, UsageError
 
@@ -44,6 +53,7 @@ class FirstmateServer(MCPServer[Any]):
     """The server. Make it with `build`."""
 
     def __init__(self, calls: Calls, runbooks: Library) -> None:
+        skills = Skills(runbooks)
         super().__init__(
             "firstmate",
             title="firstmate",
@@ -58,6 +68,7 @@ class FirstmateServer(MCPServer[Any]):
                 "prompts/list": _HOUR,
                 "server/discover": _HOUR,
             },
+            extensions=[SkillsExtension(skills)],
             subscriptions=False,
         )
         self.calls = calls
@@ -66,6 +77,7 @@ class FirstmateServer(MCPServer[Any]):
         self.closing: list[Callable[[], None]] = []
         """Called, in a thread, when serving has ended."""
         self._runbooks = runbooks
+        self._skills = skills
         self._tools: list[Tool] = []
 
     async def close(self) -> None:
@@ -103,6 +115,7 @@ class FirstmateServer(MCPServer[Any]):
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=tree, is_error=False)
 
     async def list_resources(self) -> list[Resource]:
+        """Every runbook, then every file of its folder as a skill's, then what others registered."""
         mine = [
             Resource(
                 uri=SCHEME + one.slug,
@@ -111,9 +124,25 @@ class FirstmateServer(MCPServer[Any]):
                 description=egress.document(one.front.description),
                 mime_type="text/markdown",
             )
-            for one in self._runbooks.every()
+            for one in (skill.runbook for skill in self._skills.every)
         ]
-        return [*mine, *await super().list_resources()]
+        files = [skill.resource(file) for skill in self._skills.every for file in skill.files]
+        return [*mine, *files, *await super().list_resources()]
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """A skill's file, exactly as its digest has it; everything else goes the SDK's way."""
+        address = str(uri)
+        if not address.startswith(SKILLS):
+            return await super().read_resource(uri, context)
+        try:
+            file = self._skills.file(address)
+        except FirstmateError as error:
+            raise ResourceNotFoundError(egress.error(error)) from error
+        if file is None:
+            raise ResourceNotFoundError(egress.words(f"There is no {address[:200]}; skills/list names what there is."))
+        return [ReadResourceContents(content=file.text, mime_type=file.mime_type)]
 
     def read_runbook(self, slug: str) -> str:
         """A runbook's Markdown, as the resource `runbook://SLUG`."""
@@ -124,19 +153,40 @@ class FirstmateServer(MCPServer[Any]):
         except FirstmateError as error:
             raise ResourceError(egress.error(error)) from error
 
+    async def list_prompts(self) -> list[Prompt]:
+        return [*prompts.listed(), *await super().list_prompts()]
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """A prompt of ours, or of others. Unlike the SDK, calls what a caller got wrong invalid parameters."""
+        given = arguments or {}
+        if (spec := prompts.PROMPTS.get(name)) is not None:
+            return prompts.rendered(spec, given, self.calls, self._runbooks)
+        if (other := self._prompt_manager.get_prompt(name)) is None:
+            every = [one.name for one in await self.list_prompts()]
+            near = nearest(name, every)
+            hint = f"Did you mean `{near}`?" if near else f"There are: {', '.join(every)}."
+            raise refusal(f"There is no prompt {name[:100]!r}. {hint}")
+        if missing := [one.name for one in other.arguments or () if one.required and one.name not in given]:
+            raise refusal(f"The prompt {name} needs the argument `{missing[0]}`.")
+        return await super().get_prompt(name, arguments, context)
+
     async def complete(
         self,
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
         context: CompletionContext | None,
-    ) -> Completion | None:
-        """Slugs that begin, or else go on, with what was typed."""
-        if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(SCHEME):
-            return None
-        typed = argument.value.lower()
-        found = [slug for slug in self._runbooks.slugs if slug.startswith(typed)]
-        found += [slug for slug in self._runbooks.slugs if typed in slug and slug not in found]
-        return Completion(values=found[:_COMPLETIONS], total=len(found), has_more=len(found) > _COMPLETIONS)
+    ) -> Completion:
+        """Slugs of runbooks, and what arguments of prompts may begin with. Nothing for what it does not know."""
+        if isinstance(ref, PromptReference):
+            found = prompts.completed(ref.name, argument.name, argument.value, self.calls)
+        elif ref.uri.startswith(SCHEME):
+            found = prompts.matching(list(self._runbooks.slugs), argument.value)
+        else:
+            found = []
+        shown = [egress.words(one) for one in found[:_COMPLETIONS]]
+        return Completion(values=shown, total=len(found), has_more=len(found) > _COMPLETIONS)
 
 
 def _nobody(name: str, tokens: int) -> None:

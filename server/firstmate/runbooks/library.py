@@ -77,6 +77,14 @@ class Library:
                 found[cause] = runbook.slug
         return found
 
+    def for_alert(self, name: str) -> Sequence[str]:
+        """The slugs of the runbooks that name an alert, sorted. The same alert may have several causes.
+
+        Raises:
+            RunbookError: one is damaged.
+        """
+        return [one.slug for one in self.every() if name in one.block.alerts]
+
     def find(self, name: str) -> Runbook:
         """A runbook by its slug or by a cause.
 
