@@ -15,13 +15,15 @@ from firstmate_tools.cluster.base import Cluster, LogRequest
 from firstmate_tools.diagnosis.facts import EventRow, Facts, event_row
 from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, Want
 from firstmate_tools.diagnosis.slim import slimmer
-from firstmate_tools.errors import ObjectNotFoundError, ReadError
+from firstmate_tools.errors import DeniedError, ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import EVENT, Kind
+from firstmate_tools.reads import Read
 from firstmate_tools.results import Coverage, NotChecked
 
 MOST_LOGS = 10
 MOST_GETS = 10
+MOST_OPTIONAL = 20
 MOST_EVENTS = 20_000
 MANY_NAMESPACES = 4
 LOG_LINES = 100
@@ -56,9 +58,11 @@ class Observer:
         fresh = sorted({want for want in wants if want not in self._done}, key=repr)
         lists = [want for want in fresh if isinstance(want, ListWant) and not self._covered(want)]
         gets = [want for want in fresh if isinstance(want, GetWant) and self.facts.exists(want.ref) is None]
+        asides = [want for want in gets if want.optional]
+        gets = [want for want in gets if not want.optional]
         logs = [want for want in fresh if isinstance(want, LogWant)]
         self._done.update(fresh)
-        if not lists and not gets and not logs:
+        if not lists and not gets and not asides and not logs:
             return False
         self._note_cut(len(gets) - MOST_GETS, "objects that the evidence names")
         self._note_cut(len(logs) - MOST_LOGS, "logs of failing containers")
@@ -66,6 +70,7 @@ class Observer:
             *(self._list(want) for want in _joined(lists)),
             *(self._get(want) for want in gets[:MOST_GETS]),
             *(self._log(want) for want in logs[:MOST_LOGS]),
+            self._asides(asides),
         )
         return True
 
@@ -108,11 +113,43 @@ class Observer:
         kind: Kind = want.kind
         try:
             obj = await self.cluster.get(kind, want.ref.name, want.ref.namespace or None)
+        except DeniedError as error:
+            denied = NotChecked.of(kind.resource, error)
+            self.missing[kind.resource] = self._not_enabled(kind) if want.optional else denied
         except ReadError as error:
             self.missing[kind.resource] = NotChecked.of(kind.resource, error)
         else:
             self.facts.put_one(kind, want.ref, obj)
             self.checked.add(kind.resource)
+
+    async def _asides(self, wants: list[GetWant]) -> None:
+        """Reads that the least role leaves out: asked for by a review first, so that no refusal is ever provoked."""
+        place = self.facts.scope.namespace
+        allowed: list[GetWant] = []
+        for kind in dict.fromkeys(want.kind for want in wants):
+            if place is None:
+                self.missing[kind.resource] = NotChecked(
+                    what=kind.resource, why="not_asked", how_to_enable="Ask about one namespace."
+                )
+                continue
+            try:
+                (access,) = await self.cluster.access([Read(kind, ("get",), optional=True)], place)
+            except ReadError as error:
+                self.missing[kind.resource] = NotChecked.of(kind.resource, error)
+                continue
+            if access.allowed:
+                allowed += [want for want in wants if want.kind == kind]
+            else:
+                self.missing[kind.resource] = self._not_enabled(kind)
+        self._note_cut(len(allowed) - MOST_OPTIONAL, "Secrets")
+        await asyncio.gather(*(self._get(want) for want in allowed[:MOST_OPTIONAL]))
+
+    def _not_enabled(self, kind: Kind) -> NotChecked:
+        if not self.cluster.is_live:
+            how = "Record it again with `firstmate snapshot create --secrets`."
+            return NotChecked(what=kind.resource, why="not_asked", how_to_enable=how)
+        how = "`firstmate rbac --secrets` prints a role that allows to look at their keys."
+        return NotChecked(what=kind.resource, why="not_configured", how_to_enable=how)
 
     async def _log(self, want: LogWant) -> None:
         request = LogRequest(want.namespace, want.pod, want.container, want.previous, tail_lines=LOG_LINES)

@@ -34,10 +34,11 @@ class ListWant:
 
 @dataclass(frozen=True, slots=True, order=True)
 class GetWant:
-    """One object that is needed because of what was seen."""
+    """One object that is needed because of what was seen; `optional` where the rule declares the read as that."""
 
     kind: Kind
     ref: Ref
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
