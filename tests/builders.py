@@ -11,6 +11,7 @@ from firstmate_tools import kinds
 from firstmate_tools.diagnosis.facts import Facts, event_row
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
+from firstmate_tools.refs import Ref
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 
@@ -231,6 +232,8 @@ def facts_of(
 ) -> Facts:
     """Facts in which every known kind was listed everywhere and holds these objects; events go to their place.
 
+    Secrets are never listed: those that are given were looked at one by one, and of others nobody knows.
+
     Args:
         unknown: kinds that could not be read.
     """
@@ -239,8 +242,10 @@ def facts_of(
     for one in objects:
         by_kind.setdefault(one["kind"], []).append(one)
     for kind in kinds.KNOWN:
-        if kind.kind != "Event" and kind not in unknown:
+        if kind.kind not in ("Event", "Secret") and kind not in unknown:
             facts.put(kind, None, by_kind.get(kind.kind, []))
+    for one in by_kind.get("Secret", []):
+        facts.put_one(kinds.SECRET, Ref("Secret", one["metadata"]["namespace"], one["metadata"]["name"]), one)
     facts.put_events(event_row(one) for one in by_kind.get("Event", []))
     for key, content in (logs or {}).items():
         facts.put_log(key, content)

@@ -6,11 +6,12 @@ The server and the command line ask here; nothing is registered by hand. A new t
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
 
 import firstmate_tools
-from firstmate_tools.reads import Declared, Read
+from firstmate_tools.reads import AnyKindButSecrets, Declared, Read
 from firstmate_tools.toolspec import ToolSpec, spec_of
 
 
@@ -35,15 +36,32 @@ def all_tools() -> tuple[ToolSpec, ...]:
 
 
 def declared_reads(tools: Iterable[ToolSpec]) -> tuple[Declared, ...]:
-    """Everything that these tools may read, verbs of the same resource joined, in a stable order."""
-    verbs: dict[tuple[str, str], tuple[Read, set[str]]] = {}
-    others: list[Declared] = []
+    """Everything that these tools may read, in a stable order.
+
+    Verbs of the same resource are joined. What one tool needs and another takes where it may is needed; what is
+    optional to all stays apart.
+    """
+    kinds: dict[tuple[str, str], Read] = {}
+    verbs: dict[bool, dict[tuple[str, str], set[str]]] = {False: {}, True: {}}
+    others: dict[Declared, None] = {}
     for spec in tools:
         for read in spec.reads():
             if isinstance(read, Read):
-                _, known = verbs.setdefault((read.kind.resource, read.subresource), (read, set()))
-                known.update(read.verbs)
-            elif read not in others:
-                others.append(read)
-    joined = [Read(read.kind, tuple(sorted(known)), read.subresource) for _, (read, known) in sorted(verbs.items())]
-    return (*joined, *others)
+                key = (read.kind.resource, read.subresource)
+                kinds.setdefault(key, read)
+                verbs[read.optional].setdefault(key, set()).update(read.verbs)
+            else:
+                others[read] = None
+    joined: list[Read] = []
+    for key, read in sorted(kinds.items()):
+        needed = verbs[False].get(key, set())
+        for optional, wanted in ((False, needed), (True, verbs[True].get(key, set()) - needed)):
+            if wanted:
+                joined.append(Read(read.kind, tuple(sorted(wanted)), read.subresource, optional))
+    kept = [read for read in others if not getattr(read, "optional", False) or _needed(read) not in others]
+    return (*joined, *sorted(kept, key=repr))
+
+
+def _needed(read: Declared) -> Declared:
+    """The same, as somebody declares it who cannot do without."""
+    return read if isinstance(read, AnyKindButSecrets) else replace(read, optional=False)

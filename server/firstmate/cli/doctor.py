@@ -13,7 +13,6 @@ import typer
 from firstmate.answers import Tree, plain
 from firstmate.cli.options import Config, Context, Flags, Kubeconfig, Namespace, Output, Snapshot, given
 
-ROLE = "firstmate-read"
 _MOST_CAUSES = 4
 
 
@@ -53,11 +52,11 @@ async def _examine(flags: Flags) -> Tree:
     from firstmate.cli.asking import waiting
     from firstmate.clusters import ConfiguredClusters
     from firstmate_tools.catalogue import declared_reads
-    from firstmate_tools.reads import Grant, Read
+    from firstmate_tools.reads import Grant, NonResource, Read
 
     settings = flags.settings()
     clusters = ConfiguredClusters(settings)
-    reads = [read for read in declared_reads(all_tools()) if isinstance(read, Read)]
+    reads = [read for read in declared_reads(all_tools()) if isinstance(read, Read | NonResource)]
     try:
         source, started = clusters.source(), time.monotonic()
         with waiting(f"asking {source.name} …"):
@@ -68,17 +67,21 @@ async def _examine(flags: Flags) -> Tree:
         user = clusters.user(source.name)
     finally:
         await clusters.close()
-    denied = [one.read for one in access if one.allowed is False]
-    unknown = [one.read for one in access if one.allowed is None]
+    needed = [one for one in access if not one.read.optional]
+    denied = [one.read for one in needed if one.allowed is False]
+    unknown = [one.read for one in needed if one.allowed is None]
     report: dict[str, Any] = {
         "configuration": str(settings.config) if settings.config else None,
         "cluster": identity,
         "answered_ms": answered_ms,
         "user": user or None,
         "namespace": flags.namespace,
-        "may_read": sorted(one.read.resource for one in access if one.allowed),
+        "may_read": sorted(one.read.resource for one in needed if one.allowed),
         "may_not_read": _consequences(denied),
         "could_not_find_out": sorted({read.resource for read in unknown}),
+        "optional": {
+            f"{_verbs(one.read)} {one.read.resource}": bool(one.allowed) for one in access if one.read.optional
+        },
         "mend": _role(denied) if denied and "snapshot" not in identity else None,
     }
     return cast("Tree", plain(report))
@@ -88,14 +91,14 @@ def _consequences(denied: Sequence[Any]) -> list[dict[str, Any]]:
     """For each read that is denied: the tools and the causes of `diagnose` that go without it."""
     from firstmate.catalogue import all_tools
     from firstmate_tools.diagnosis.rule import all_rules
-    from firstmate_tools.reads import Read
+    from firstmate_tools.reads import NonResource, Read
 
-    def needs(declared: Any, read: Read) -> bool:
-        return any(isinstance(one, Read) and one.resource == read.resource for one in declared)
+    def needs(declared: Any, read: Read | NonResource) -> bool:
+        return any(isinstance(one, type(read)) and one.resource == read.resource for one in declared)
 
     return [
         {
-            "read": f"{', '.join(read.verbs)} {read.resource}",
+            "read": f"{_verbs(read)} {read.resource}",
             "tools": [spec.name for spec in all_tools() if needs(spec.reads(), read)],
             "causes_not_checked": sorted({c for rule in all_rules() if needs(rule.reads(), read) for c in rule.causes}),
         }
@@ -103,10 +106,15 @@ def _consequences(denied: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _role(denied: Sequence[Any]) -> str:
-    from firstmate.rbac import cluster_role, rules
+def _verbs(read: Any) -> str:
+    """A path that is no resource is only ever got."""
+    return ", ".join(getattr(read, "verbs", ("get",)))
 
-    return cluster_role(ROLE, rules(denied))
+
+def _role(denied: Sequence[Any]) -> str:
+    from firstmate.rbac import NAME, cluster_role, rules
+
+    return cluster_role(NAME, rules(denied))
 
 
 def _show(found: Tree, *, markdown: bool) -> None:
@@ -131,6 +139,9 @@ def _show(found: Tree, *, markdown: bool) -> None:
         typer.echo("  A single namespace may allow more: firstmate doctor -n NAMESPACE")
     if unknown := found["could_not_find_out"]:
         typer.echo(f"? could not find out: {', '.join(unknown)}")
+    for read, allowed in found.get("optional", {}).items():
+        how = "" if allowed else " (optional; `firstmate rbac --secrets` prints a role with it)"
+        typer.echo(f"{'✓' if allowed else '·'} {'may' if allowed else 'may not'} {read}{how}")
     if "mend" in found:
         typer.echo("\nWhat would mend it, to be bound to this user by somebody who may:\n")
         typer.echo(f"```yaml\n{found['mend']}```" if markdown else found["mend"], nl=markdown)
