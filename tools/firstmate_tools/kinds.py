@@ -110,6 +110,7 @@ for _kind in KNOWN:
     for _name in _kind.names():
         _BY_NAME.setdefault(_name, _kind)
 _BY_GROUP_KIND = {(kind.group, kind.kind): kind for kind in reversed(KNOWN)}
+_BUILT_IN = frozenset((kind.group, kind.plural) for kind in KNOWN)
 
 
 def known(name: str) -> Kind | None:
@@ -123,6 +124,11 @@ def known_or_refused(name: str) -> Kind:
     if kind is None:
         raise UsageError(f"Unknown kind {name!r}.", "Use kubectl's names, such as deployment, sts, pod, svc, node.")
     return kind
+
+
+def custom(kind: Kind) -> bool:
+    """Whether a kind is none of the above: the resource of some product, which a cluster may or may not serve."""
+    return (kind.group, kind.plural) not in _BUILT_IN
 
 
 def by_api_version(api_version: str, kind: str) -> Kind | None:

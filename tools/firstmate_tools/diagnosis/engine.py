@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from firstmate_tools import kinds as known_kinds
 from firstmate_tools.cluster.base import Cluster
-from firstmate_tools.diagnosis import link, report
+from firstmate_tools.diagnosis import link, report, sources
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.diagnosis.observe import Observer
@@ -55,6 +55,8 @@ async def diagnose(
     for finding, workloads in suffering.items():
         report.note_cut(finding, workloads, most, observer.cut)
     coverage = observer.coverage()
+    unasked = sources.unread(rules, observer.absent)
+    coverage = coverage.model_copy(update={"not_checked": [*coverage.not_checked, *unasked]})
     left = unexplained(facts, roots)
     named = {root.finding.cause for root in roots} | {e.cause for root in roots for e in root.explained}
     return report.Diagnosis(

@@ -65,7 +65,7 @@ def link(findings: list[Finding], rules: Iterable[Rule], graph: Graph) -> list[R
     for i, upper in enumerate(findings):
         below[i] |= {j for j, f in enumerate(findings) if j != i and upper.object in f.awaits}
         for spec in by_cause[upper.cause].explains:
-            candidates = [j for j, f in enumerate(findings) if j != i and f.cause in spec.causes]
+            candidates = [j for j, f in enumerate(findings) if j != i and f.cause in spec.causes and _may(upper, f)]
             if candidates:
                 reached = graph.reach({upper.object, *upper.affects}, *spec.along)
                 below[i] |= {
@@ -82,6 +82,11 @@ def link(findings: list[Finding], rules: Iterable[Rule], graph: Graph) -> list[R
         and not (CAUSES[finding.cause].victim and any(not CAUSES[findings[j].cause].victim for j in above[i]))
     ]
     return [Root(findings[i], tuple(findings[j] for j in sorted(reach[i]))) for i in roots]
+
+
+def _may(upper: Finding, lower: Finding) -> bool:
+    """A weakness that hurts nobody explains nothing that does: it would take it out of sight."""
+    return upper.severity != "info" or lower.severity == "info"
 
 
 def _reached(start: int, below: dict[int, set[int]]) -> list[int]:

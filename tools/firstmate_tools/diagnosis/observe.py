@@ -1,14 +1,15 @@
 """Reads what a question needs, in parallel, and notes what could not be read. The engine's only I/O.
 
 Lists are shared between rules; a want of one object where the list is known costs nothing; wants for the same kind in
-many namespaces become one list over all. Nothing here judges.
+many namespaces become one list over all. Custom resources are read where discovery names them, in the version that the
+cluster serves; where it does not, there are none. Nothing here judges.
 """
 
 import asyncio
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from firstmate_tools import fields
 from firstmate_tools.cluster.base import Cluster, LogRequest
@@ -17,7 +18,7 @@ from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, Want
 from firstmate_tools.diagnosis.slim import slimmer
 from firstmate_tools.errors import DeniedError, ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
-from firstmate_tools.kinds import EVENT, Kind
+from firstmate_tools.kinds import EVENT, Kind, custom
 from firstmate_tools.reads import Read
 from firstmate_tools.results import Coverage, NotChecked
 
@@ -40,7 +41,10 @@ class Observer:
     checked: set[str] = field(default_factory=set[str])
     missing: dict[str, NotChecked] = field(default_factory=dict[str, NotChecked])
     cut: list[str] = field(default_factory=list[str])
+    absent: set[Kind] = field(default_factory=set[Kind])
+    """Custom kinds that rules wanted and the cluster does not serve."""
     _done: set[Want] = field(default_factory=set[Want])
+    _served: dict[tuple[str, str], Kind] | None = None
 
     async def lists(self, wants: Iterable[ListWant], *, again: bool = False) -> None:
         """Reads lists at the same time; those that were read before only where `again`.
@@ -51,6 +55,7 @@ class Observer:
         joined = _joined(wants, most=sys.maxsize if again else MANY_NAMESPACES)
         fresh = [want for want in joined if again or want not in self._done]
         self._done.update(fresh)
+        await self._discover(fresh)
         await asyncio.gather(*(self._list(want) for want in fresh))
 
     async def dig(self, wants: Iterable[Want]) -> bool:
@@ -66,6 +71,7 @@ class Observer:
             return False
         self._note_cut(len(gets) - MOST_GETS, "objects that the evidence names")
         self._note_cut(len(logs) - MOST_LOGS, "logs of failing containers")
+        await self._discover([*lists, *gets])
         await asyncio.gather(
             *(self._list(want) for want in _joined(lists)),
             *(self._get(want) for want in gets[:MOST_GETS]),
@@ -89,13 +95,35 @@ class Observer:
         if over > 0:
             self.cut.append(f"{over} more {what} were not read; ask about one namespace or workload to read them")
 
+    async def _discover(self, wants: Iterable[ListWant | GetWant]) -> None:
+        """Asks once which kinds the cluster serves, where somebody wants one that it may not."""
+        if self._served is not None or not any(custom(want.kind) for want in wants):
+            return
+        self._served = {}
+        try:
+            self._served = {(kind.group, kind.plural): kind for kind in await self.cluster.kinds()}
+        except ReadError as error:
+            self.missing["custom resources"] = NotChecked.of("custom resources", error)
+
+    def _as_served(self, kind: Kind) -> Kind | None:
+        """A kind in the version that the cluster serves; None for a custom one that it does not serve."""
+        if not custom(kind):
+            return kind
+        found = (self._served or {}).get((kind.group, kind.plural))
+        return replace(kind, version=found.version) if found is not None else None
+
     async def _list(self, want: ListWant) -> None:
-        kind = want.kind
+        kind, served = want.kind, self._as_served(want.kind)
+        if served is None:
+            if "custom resources" not in self.missing:
+                self.absent.add(kind)
+                self.facts.put(kind, want.namespace, [])
+            return
         try:
             if kind == EVENT:
                 await self._events(want.namespace)
             else:
-                listing = await self.cluster.sweep(kind, slimmer(kind, self.facts.now), namespace=want.namespace)
+                listing = await self.cluster.sweep(served, slimmer(kind, self.facts.now), namespace=want.namespace)
                 self.facts.put(kind, want.namespace, listing.items)
         except ReadError as error:
             self.missing[kind.resource] = NotChecked.of(kind.resource, error)
@@ -110,9 +138,14 @@ class Observer:
         self.facts.put_events(listing.items)
 
     async def _get(self, want: GetWant) -> None:
-        kind: Kind = want.kind
+        kind, served = want.kind, self._as_served(want.kind)
+        if served is None:
+            if "custom resources" not in self.missing:
+                self.absent.add(kind)
+                self.facts.put_one(kind, want.ref, None)
+            return
         try:
-            obj = await self.cluster.get(kind, want.ref.name, want.ref.namespace or None)
+            obj = await self.cluster.get(served, want.ref.name, want.ref.namespace or None)
         except DeniedError as error:
             denied = NotChecked.of(kind.resource, error)
             self.missing[kind.resource] = self._not_enabled(kind) if want.optional else denied
