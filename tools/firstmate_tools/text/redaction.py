@@ -1,0 +1,242 @@
+"""Replaces the secrets in a text by marks that say what stood there; names, quotes and shapes stay.
+
+Called on everything that leaves (`untrusted`, `firstmate.answers`, errors, logs) and on everything that is written
+(`cluster.masking`). Idempotent and linear in the length of the text. Must never change a text without secrets.
+
+No detector from PyPI does this: measured on 2,100 lines of logs and objects, detect-secrets 1.5.0 (last release in May
+2024) reads 276 KB a second, tells lines rather than places, and finds 7 of 14 shapes that Kubernetes brings (no
+dockerconfigjson, JDBC or ADO password, flag, header, kubeconfig key, nothing encoded); credsweeper 1.19 needs pandas
+and onnxruntime. Their knowledge of prefixes stands in `shapes`; docs/trust.md has the limits.
+"""
+
+import re
+
+from .encoded import without_encoded
+from .marks import mark, without_marks
+from .names import WORDS, is_secret
+from .shapes import without_blocks, without_shapes
+
+__all__ = ["redact", "redact_blocks", "redact_shapes"]
+
+_NAMED = tuple("passw passphrase pwd secret token credential key connection signature auth cookie sig=".split())
+"""One of these stands, in small letters, in every text that names a secret."""
+# A name is tried once, from its first character; a slash before it makes it the end of a path or of an image.
+_FIRST = r"(?<![A-Za-z0-9_./-])"
+_FIRST_OF_PAIR = r"(?<![A-Za-z0-9_.-])"
+_NAME = rf"(?=[A-Za-z0-9_.-]{{0,200}}?(?:{WORDS}))[A-Za-z0-9_.-]{{1,200}}+"
+_QUOTE = r"\\{0,7}[\"']"
+_QUOTED = rf"(?P<q>{_QUOTE})(?:(?s:(?!(?P=q)).){{0,2000}}?(?P=q)|[^\n]*+)"
+# A comma or a brace ends a bare value only where something new begins after it.
+_BARE = (
+    r"(?:[^\s,;&\"'}\\<|]|,(?![\w.-]{0,64}[=:]|[\s\"'{\[]|\Z)|\}(?![\s,;}\])\"']|\Z)|\\(?![\"'nrt\\]))"
+    r"(?:[^\s,;&\"'}\\]|,(?![\w.-]{0,64}[=:]|[\s\"'{\[]|\Z)|\}(?![\s,;}\])\"']|\Z)|\\(?![\"'nrt\\]))*+"
+)
+_HEAD = re.compile(
+    rf"(?i)(?P<open>{_QUOTE})?(?P<name>(?:{_FIRST}|(?<=/)(?=[\w.-]{{1,200}}=)){_NAME})(?P<close>{_QUOTE})?"
+    rf"(?P<joint>\s{{0,20}}+(?:=>|:=|[=:])\s{{0,20}}+)(?=\S)"
+)
+_VALUE = re.compile(rf"{_QUOTED}|\{{[^{{}}\"':\n]{{1,200}}+\}}(?=[;\s]|\Z)|{_BARE}")
+_LIST = re.compile(
+    rf"(?i)(?P<head>{_QUOTE}(?P<name>{_NAME}){_QUOTE}\s{{0,20}}+[=:]\s{{0,20}}+\[)(?P<list>[^\[\]{{}}\n]{{1,5000}}+)(?=\])"
+)
+_ENTRY = re.compile(r"(\\{0,7}\")((?:(?!\1)[^\n])+)(\1)")
+_FLAG = re.compile(rf"(?i)({_FIRST_OF_PAIR}--?(?P<name>{_NAME}))(\s{{1,20}}+)([^\s-]\S*+)")
+_PAIR = re.compile(
+    rf"(?i)(\bname{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+{_QUOTE}?(?P<name>{_NAME}){_QUOTE}?\s{{0,20}}+,?\s{{0,20}}+"
+    rf"{_QUOTE}?value{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+)(?P<value>{_QUOTED}|{_BARE})"
+)
+_ELEMENT = re.compile(rf"(?i)(<(?P<name>{_NAME})>)([^<\n]{{1,500}}+)(?=</)")
+_SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s{1,20}+|%20)([A-Za-z0-9+/=._~-]{8,}+)")
+_SCHEMES = frozenset({"bearer", "basic", "token", "digest", "negotiate", "apikey", "key"})
+_HEADER = re.compile(
+    rf"(?i)((?<![\w-])(?:proxy-)?authorization{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+(?:{_QUOTE}|\[)*+)"
+    r"((?!\[redacted:)[A-Za-z0-9][\w-]{0,30}+[ \t]{1,20}+)?+((?!\[redacted:)[^\s\"',;\]]{6,}+)"
+)
+_COOKIE = re.compile(rf"(?i)(?<![\w-])((?:set-)?cookie{_QUOTE}?:\s{{0,20}}+{_QUOTE}?)([\w.-]{{1,100}}=)([^\n\"']+)")
+_AUTH = re.compile(rf"({_QUOTE}auth{_QUOTE}\s{{0,20}}+:\s{{0,20}}+(?P<q>{_QUOTE}))([A-Za-z0-9+/=_-]{{8,}}+)((?P=q)|\Z)")
+_SIGNED = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature|x-amz-credential)=)([^\s&\"'<>\[]{6,}+)")
+_COMMANDS = (
+    re.compile(r"(\bcurl\b[^\n|;]{0,100}?\s(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,100}:)((?!\[)[^\s\"']{1,200}+)"),
+    re.compile(r"(\bsshpass\s{1,9}-p[ =]?)((?!\[)[^\s]{1,200}+)"),
+    re.compile(r"(\b(?:mysql|mysqldump|mariadb|mysqladmin)\b[^\n|;]{0,100}?\s-p)((?!\[)[^\s]{2,200}+)"),
+    re.compile(r"(\bredis-cli\b[^\n|;]{0,100}?\s(?:-a|--pass) )((?!\[)[^\s]{1,200}+)"),
+    re.compile(r"(?i)(\bidentified by |\bwith (?:encrypted )?password )('(?!\[)[^'\n]{1,200}+')"),
+    re.compile(r"(?i)(\blogin\s{1,9}\S{1,100}\s{1,9}password\s{1,9})((?!\[)\S{1,200}+)"),
+)
+_COMMAND_HINTS = ("curl", "sshpass", "mysql", "mariadb", "redis-cli", "dentified", "DENTIFIED", "assword", "ASSWORD")
+
+_PROSE = (
+    "not|no|is|was|are|the|for|in|from|with|to|of|and|or|found|expired|invalid|missing|required|rejected|denied|errors?"
+    "|failed|failure|unauthorized|unauthenticated|forbidden|unexpected|unable|cannot|timeout|refused|empty|unset"
+    "|unknown|undefined|ok|okay|valid|verified|revoked|malformed|unavailable|eof|enabled|disabled|set|configured"
+    "|created|updated|deleted|loaded|mounted|rotated|refreshed|renewed|present|absent|default|optional|get|post|put"
+    "|head|dial|context|http|https|rpc|secrets?|tokens?|passwords?|string|object|bytes?|yes"
+)
+_NO_SECRET = re.compile(
+    rf"(?i)(?:|true|false|null|none|nil|\*+|x{{3,}}|redacted|\d{{1,3}}|\d+(?:\.\d+)?(?:ms|[smhd]|[kmgt]i?b?)"
+    r"|<[^>]*>?|\([^)]*\)?|\$\(\w*\)?|\$\{[^}]*\}?|\{\{.{0,200}|\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|[.…]+"
+    rf"|{_PROSE})[.,;:!)\]]*"
+)
+_NUMBER = re.compile(r"\d{1,12}")
+_PATH = re.compile(r"(?:file:/)?/(?:[\w.@%-]{0,60}/?)*+")
+_MIXED = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[a-z])(?=[^/]*[A-Z])[A-Za-z0-9]{16,}")
+_TAG = re.compile(r"v?\d+(?:\.\d+){1,3}[\w.-]*")
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")
+_LETTERS = re.compile(r"[A-Za-z]+")
+_MORE_WORDS = re.compile(r"[ \t]+[\"'(\w]")
+_OF_AN_OBJECT = re.compile(
+    r"[\"'\\]*[ \t]+(?:not found|does not exist|is missing|already exists|is forbidden|is invalid|cannot be)"
+)
+
+
+def redact_shapes(value: str) -> str:
+    """As `redact`, but only what is a secret wherever it stands: for our own words, in which `token: gone` is prose."""
+    return without_shapes(value)
+
+
+def redact_blocks(value: str) -> str:
+    """As `redact`, but only what goes over several lines: to be called before a text is taken apart into lines."""
+    return without_blocks(value)
+
+
+def redact(value: str) -> str:
+    """Text with secrets replaced by marks that name what stood there; keys and shapes stay. Idempotent.
+
+    Known shapes (keys, tokens, passwords in addresses), values whose name says that they are secret (`password=…`,
+    `"api_key": "…"`, `--token …`), authorization headers, and each of these in base64, in a URL's or in JSON's escapes.
+    """
+    if len(value) < 6:
+        return value
+    return without_encoded(_plainly(value), _plainly)
+
+
+def _plainly(value: str) -> str:
+    """Text without the secrets that stand in it as they are."""
+    value = without_shapes(value)
+    if "earer" in value or "asic" in value or "EARER" in value or "ASIC" in value:
+        value = _SCHEME.sub(_scheme, value)
+    if any(hint in value for hint in _COMMAND_HINTS):
+        for pattern in _COMMANDS:
+            value = pattern.sub(rf"\1{mark('value')}", value)
+    small = without_marks(value).lower()  # their words name secrets, too
+    return _without_named(value) if any(word in small for word in _NAMED) else value
+
+
+def _without_named(value: str) -> str:
+    value = _HEADER.sub(_header, value)
+    value = _COOKIE.sub(rf"\1\2{mark('cookie')}", value)
+    value = _AUTH.sub(rf"\1{mark('registry-auth')}\4", value)
+    value = _SIGNED.sub(rf"\1{mark('signature')}", value)
+    value = _PAIR.sub(_pair, value)
+    value = _LIST.sub(_list, value)
+    value = _without_assigned(value)
+    value = _ELEMENT.sub(_element, value)
+    return _FLAG.sub(_flag, value)
+
+
+def _scheme(match: re.Match[str]) -> str:
+    name, gap, value = match.groups()
+    # "Basic authentication", "bearer tokens": words, not credentials.
+    if _LETTERS.fullmatch(value.rstrip(".,:-")) and (value.islower() or value.istitle()):
+        return match[0]
+    return f"{name}{gap}{mark('credential')}"
+
+
+def _header(match: re.Match[str]) -> str:
+    head, scheme, value = match[1], match[2] or "", match[3]
+    known = scheme.strip().lower() in _SCHEMES
+    prose = _NO_SECRET.fullmatch(value) or (not known and _LETTERS.fullmatch(value))
+    return match[0] if prose else head + scheme + mark("credential")
+
+
+def _pair(match: re.Match[str]) -> str:
+    if not is_secret(match["name"]):
+        return match[0]
+    return match[1] + _instead(match["value"])
+
+
+def _list(match: re.Match[str]) -> str:
+    if not is_secret(match["name"]):
+        return match[0]
+
+    def entry(found: re.Match[str]) -> str:
+        return found[0] if is_harmless(found[2]) else f"{found[1]}{mark('value')}{found[3]}"
+
+    return match["head"] + _ENTRY.sub(entry, match["list"])
+
+
+def _element(match: re.Match[str]) -> str:
+    return f"{match[1]}{_instead(match[3])}" if is_secret(match["name"]) else match[0]
+
+
+def _flag(match: re.Match[str]) -> str:
+    value = match[4]
+    if not is_secret(match["name"]) or (_LETTERS.fullmatch(value) and _NO_SECRET.fullmatch(value)):
+        return match[0]
+    return f"{match[1]}{match[3]}{_instead(value)}"
+
+
+_RESCANNED = 256
+"""Characters of a value that is no secret in which names are looked for again. Longer ones hold none but an attacker's,
+and looking again into each would take quadratic time."""
+
+
+def _without_assigned(value: str) -> str:
+    """Text without the values of secret names, `name=value`, `name: value`, `"name": "value"` and the like."""
+    kept: list[str] = []
+    done = at = 0
+    while (head := _HEAD.search(value, at)) is not None:
+        at = head.end()
+        if not is_secret(head["name"]) or (found := _VALUE.match(value, at)) is None:
+            continue
+        instead = found[0] if _names_only(head, found) else _instead(found[0])
+        if instead == found[0]:
+            at = at if len(instead) <= _RESCANNED else found.end()
+            continue
+        kept += [value[done:at], instead]
+        done = at = found.end()
+    return "".join([*kept, value[done:]]) if kept else value
+
+
+def _names_only(head: re.Match[str], found: re.Match[str]) -> bool:
+    """Whether what looks like an assignment only speaks of a secret."""
+    name, value = head["name"].lower(), found[0]
+    rest = found.string[found.end() : found.end() + 80]
+    bare = value.strip("\\\"'")
+    if len(bare) == len(value) and _is_prose(head, value, rest):
+        return True
+    if _OF_AN_OBJECT.match(rest) or (name.endswith("tokens") and _NUMBER.fullmatch(bare)):
+        return True
+    if head["joint"] == ":" and _TAG.fullmatch(value):
+        return True  # the tag of an image of such a name
+    return name in {"secret", "secrets"} and _REFERENCE.fullmatch(bare) is not None  # as Kubernetes logs one
+
+
+def _is_prose(head: re.Match[str], value: str, rest: str) -> bool:
+    """Whether a bare value is the first word of a sentence about the secret: `fetch token: Get "https://…"`."""
+    if "=" in head["joint"]:
+        return False
+    word = value.rstrip(".,:;!)-")
+    if head["close"]:  # `secret "db-password": Back-off …`; JSON would quote its value
+        return not any(c.isdigit() for c in word)
+    return _LETTERS.fullmatch(word) is not None and (value != word or _MORE_WORDS.match(rest) is not None)
+
+
+def _instead(value: str) -> str:
+    """What stands in place of a value, in its quotes."""
+    head = re.match(r"\\{0,7}[\"']", value)
+    quote = head[0] if head else ""
+    closed = bool(quote) and len(value) > len(quote) and value.endswith(quote)
+    inner = value[len(quote) : len(value) - len(quote) if closed else len(value)]
+    if is_harmless(inner):
+        return value
+    return f"{quote}{mark('value')}{quote if closed else ''}"
+
+
+def is_harmless(value: str) -> bool:
+    """Whether a value tells no secret, whatever its name: a switch, a small number, a path, a reference, a mark."""
+    if value.startswith("[redacted:") or ("://" in value and "[redacted:" in value) or _NO_SECRET.fullmatch(value):
+        return True
+    if value[:1] in {"{", "["}:
+        return not (value[:1] == "{" and value.endswith("}") and not set(value) & set(":\"'"))
+    return _PATH.fullmatch(value) is not None and _MIXED.search(value) is None
