@@ -6,7 +6,8 @@ Static text, the same for every connection. Words that concern one tool alone be
 INSTRUCTIONS = """\
 firstmate finds out why something in a Kubernetes or Amazon EKS cluster is broken. It only reads.
 
-Order: 1. `diagnose` first, always: root causes with evidence, for one object, a namespace or the whole cluster. 2. \
+Order: 1. `diagnose` first, always: root causes with evidence, for one object, a namespace or the whole cluster; \
+`explain` where all you have is an error text. 2. \
 Follow root_causes[].next, or look closer with `pod_status`, `workload_status`, `events`, `logs`, `node_status`, \
 `get`. 3. `get_runbook` with root_causes[].runbook before you propose a fix. 4. After a fix, `diagnose` the same \
 scope again.
