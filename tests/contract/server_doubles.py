@@ -61,6 +61,10 @@ class Source:
         self.cluster.grant = grant
         yield self.cluster
 
+    async def answers(self, *, deadline_s: float) -> None:
+        if isinstance(self.cluster, FirstmateError):
+            raise self.cluster
+
     async def close(self) -> None:
         pass
 
@@ -99,7 +103,7 @@ def record_shop(folder: Path) -> Path:
     return path
 
 
-EXAMPLES = {"kind": "pods", "runbook": "oomkilled", "scope": "pod/web", "name": "web", "pod": "web"}
+EXAMPLES = {"kind": "pods", "runbook": "oomkilled", "scope": "pod/web", "name": "web", "pod": "web", "error": "ImagePullBackOff"}
 """What a tool's required arguments may be in the shop; a tool that needs another one adds it here."""
 
 

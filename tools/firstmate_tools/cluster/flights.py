@@ -1,4 +1,4 @@
-"""Shares one read under way among all callers who ask the same at the same moment.
+"""Shares one read under way among all callers who ask the same, as the same user, at the same moment.
 
 The gateway sends every request through here. The answer's bytes go to each caller as they come, and each takes them in
 its own task, so that one caller's error, deadline or cancellation is not another's. Who comes after the first byte gets
@@ -15,13 +15,22 @@ from typing import Protocol
 from firstmate_tools.errors import FailedReadError, TimedOutError
 
 from .answers import Answer
+from .impersonation import Impersonated
 from .limits import Deadline
 
 _CHUNKS_HELD = 4
 LONGEST_BODY = 1_000_000_000
 
 Pour = Callable[[bytes], Awaitable[None]]
-Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What makes two reads the same. As whom they are made is part of it: nobody is given another's answer."""
+
+    acting: Impersonated | None
+    target: str
+    accept: str
 
 
 class Sink(Protocol):
@@ -35,9 +44,9 @@ class Sink(Protocol):
 class Whole:
     """Keeps the whole body, up to a size that only a broken or hostile server reaches."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = LONGEST_BODY) -> None:
         self._chunks: list[bytes] = []
-        self._left = LONGEST_BODY
+        self._left = most
 
     def feed(self, chunk: bytes) -> None:
         self._left -= len(chunk)

@@ -20,7 +20,8 @@ from . import policy
 from .answers import OK, Answer, error_of
 from .auth import Connection, Presented
 from .base import Usage
-from .flights import Flights, Pour, Sink, Whole
+from .flights import Flights, Key, Pour, Sink, Whole
+from .impersonation import Impersonated
 from .limits import Deadline, Limits, Pace
 from .transport import Transport
 from .wire import Request
@@ -33,11 +34,12 @@ _MOST_BUSY = 8
 
 @dataclass(slots=True)
 class Call:
-    """What one tool call may do, until when, and what it has cost so far."""
+    """What one tool call may do, until when, as whom (None: as firstmate itself), and what it has cost so far."""
 
     grant: Grant
     deadline: Deadline
     usage: Usage = field(default_factory=Usage)
+    acting: Impersonated | None = None
 
 
 class Clock:
@@ -93,7 +95,7 @@ class Gateway:
 
         Args:
             request: what to ask.
-            call: on whose behalf; identical reads of several calls at the same moment are sent once.
+            call: on whose behalf; identical reads of several calls as one user at the same moment are sent once.
             sink: takes the body.
 
         Raises:
@@ -104,16 +106,16 @@ class Gateway:
             ConfigurationError: no credentials to be had.
         """
         policy.check(request.method, request.target, request.body, call.grant)
-        key = (request.target, request.accept) if request.method == "GET" else None
+        key = Key(call.acting, request.target, request.accept) if request.method == "GET" else None
 
         def begin(deadline: Deadline, pour: Pour) -> Awaitable[Answer]:
-            return self._send(request, deadline, call.usage, pour)
+            return self._send(request, deadline, call, pour)
 
         answer = await self._flights.take(key, request.about, call.deadline, sink, begin)
         if answer.status not in OK:
             raise error_of(request, answer)
 
-    async def _send(self, request: Request, deadline: Deadline, usage: Usage, pour: Pour) -> Answer:
+    async def _send(self, request: Request, deadline: Deadline, call: Call, pour: Pour) -> Answer:
         """Exchanges until there is an answer that waiting or renewing would not change."""
         credentials = self.connection.credentials
         retried = renewed = False
@@ -122,7 +124,7 @@ class Gateway:
             async with self._slots:
                 await self._wait_turn(request, deadline)
                 presented = await credentials.present()
-                answer = await self._exchange(request, presented, usage, pour)
+                answer = await self._exchange(request, presented, call, pour)
             if answer.status == 401 and not renewed and credentials.refused(presented):
                 renewed = True
             elif answer.status == 429 and busy < _MOST_BUSY:
@@ -135,7 +137,9 @@ class Gateway:
             else:
                 return answer
 
-    async def _exchange(self, request: Request, presented: Presented, usage: Usage, pour: Pour) -> Answer:
+    async def _exchange(self, request: Request, presented: Presented, call: Call, pour: Pour) -> Answer:
+        usage = call.usage
+
         def count(wire_bytes: int) -> None:
             usage.bytes += wire_bytes
 
@@ -143,7 +147,7 @@ class Gateway:
         usage.requests += 1
         usage.by_resource[request.resource] = usage.by_resource.get(request.resource, 0) + 1
         try:
-            answer = await self._transport.exchange(request, presented, pour, count)
+            answer = await self._transport.exchange(request, presented, call.acting, call.grant, pour, count)
         finally:
             usage.seconds += time.monotonic() - began
         self.clock.heard(answer.headers.get("date", ""), answer.at)

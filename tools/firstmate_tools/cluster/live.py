@@ -7,7 +7,6 @@ asked.
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,28 +14,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from firstmate_tools import fields as read
-from firstmate_tools.errors import DeniedError, ObjectNotFoundError, UsageError
+from firstmate_tools.errors import ConfigurationError, DeniedError, ObjectNotFoundError, UsageError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import POD, Kind
-from firstmate_tools.reads import Grant, Read
+from firstmate_tools.reads import Grant, NonResource, Read
 from firstmate_tools.results import ClusterIdentity
 
 from .access import review
-from .answers import UnauthenticatedError
+from .answers import UnauthenticatedError, UnhealthyError
 from .auth import Connection
 from .base import Access, Cluster, ClusterSource, Form, Listing, LogRequest, Usage
 from .discovery import discover
-from .flights import Sink
+from .flights import Sink, Whole
 from .gateway import Call, Gateway
+from .impersonation import ActAs
 from .limits import Deadline, Limits
 from .logtail import LogTail
 from .paging import Plan, page_size, walk
-from .parse import parse_item, parse_object
-from .wire import JSON, LOG, METADATA, Request, get_request, plain_request
+from .parse import parse_item, parse_object, plain_text
+from .remembered import Memory
+from .wire import JSON, LOG, METADATA, Request, get_request, plain_request, text_request
 
 T = TypeVar("T")
 
-_KINDS_FOR_S = 300.0
 _LOGS_GONE = re.compile(r"unable to retrieve container logs for \S+\s*")
 
 
@@ -49,6 +49,7 @@ class LiveSource:
         context: the context; None for the current one.
         user_agent: None for `firstmate/<version>`.
         limits: how hard the cluster may be asked.
+        act_as: says for each call as whom to ask; None to ask always as firstmate itself.
     """
 
     def __init__(
@@ -59,15 +60,15 @@ class LiveSource:
         *,
         user_agent: str | None = None,
         limits: Limits | None = None,
+        act_as: ActAs | None = None,
     ) -> None:
         self._name = name
         self._user_agent = user_agent
         self._limits = limits or Limits()
         self._connect: Callable[[], Connection] = lambda: _from_kubeconfig(kubeconfig, context)
+        self._act_as = act_as
         self._gateway: Gateway | None = None
-        self._version: str | None = None
-        self._asked_version = False
-        self._kinds: tuple[float, tuple[Kind, ...]] | None = None
+        self._memory = Memory()
 
     @classmethod
     def in_cluster(
@@ -77,6 +78,7 @@ class LiveSource:
         folder: Path | None = None,
         user_agent: str | None = None,
         limits: Limits | None = None,
+        act_as: ActAs | None = None,
     ) -> "LiveSource":
         """The cluster that this process runs in, as its pod's service account.
 
@@ -85,8 +87,9 @@ class LiveSource:
             folder: where token, CA and namespace lie; None for the place where Kubernetes mounts them.
             user_agent: None for `firstmate/<version>`.
             limits: how hard the cluster may be asked.
+            act_as: says for each call as whom to ask; None to ask always as firstmate itself.
         """
-        source = cls(name, user_agent=user_agent, limits=limits)
+        source = cls(name, user_agent=user_agent, limits=limits, act_as=act_as)
         source._connect = lambda: _from_pod(folder)
         return source
 
@@ -96,14 +99,30 @@ class LiveSource:
 
     @asynccontextmanager
     async def open(self, grant: Grant, *, deadline_s: float = 30.0) -> AsyncGenerator["LiveCluster"]:
-        """See `ClusterSource.open`. The first call asks for the version, which shows that the server answers."""
-        call = Call(grant, Deadline.after(deadline_s))
+        """See `ClusterSource.open`. The first call asks for the version, which shows that the server answers.
+
+        Raises:
+            DeniedError: the caller of the moment cannot be impersonated.
+        """
+        acting = self._act_as() if self._act_as is not None else None
+        call = Call(grant, Deadline.after(deadline_s), acting=acting)
         gateway = await self._ready()
-        if not self._asked_version:
-            self._version = await _version_of(gateway, call)
-            self._asked_version = True
-        identity = ClusterIdentity(name=self._name, server=gateway.connection.server, version=self._version)
+        seen = self._memory.of(acting)
+        if not seen.asked_version:
+            seen.version = await _version_of(gateway, call)
+            seen.asked_version = True
+        identity = ClusterIdentity(name=self._name, server=gateway.connection.server, version=seen.version)
         yield LiveCluster(self, gateway, call, identity)
+
+    async def answers(self, *, deadline_s: float) -> None:
+        """Asks for the version as firstmate itself, whoever calls: nothing of it is kept or told.
+
+        Raises:
+            ConfigurationError: it cannot be used as configured.
+            ReadError: it does not answer, or refuses the credentials.
+        """
+        gateway = await self._ready()
+        await _version_of(gateway, Call(Grant.of(()), Deadline.after(deadline_s)))
 
     async def close(self) -> None:
         if self._gateway is not None:
@@ -115,16 +134,19 @@ class LiveSource:
             self._gateway = None  # its event loop has ended, and its connections with it
         if self._gateway is None:
             connection = await asyncio.to_thread(self._connect)
+            if self._act_as is not None and connection.headers:
+                raise ConfigurationError(
+                    f"The kubeconfig context of {self._name} acts as another user already, so callers cannot be.",
+                    "Take `as` and `as-groups` out of its user, or turn http.impersonate off.",
+                )
             agent = self._user_agent or _user_agent()
             self._gateway = self._gateway or Gateway(connection, agent, self._limits)
         return self._gateway
 
     async def kinds(self, gateway: Gateway, call: Call) -> Sequence[Kind]:
-        """Discovery, kept for five minutes."""
-        if self._kinds is None or time.monotonic() - self._kinds[0] > _KINDS_FOR_S:
-            found = await discover(lambda request: gateway.fetch(request, call))
-            self._kinds = (time.monotonic(), tuple(found))
-        return self._kinds[1]
+        """Discovery, kept for five minutes for each user as whom it was asked."""
+        seen = self._memory.of(call.acting)
+        return seen.kinds or seen.learn(await discover(lambda request: gateway.fetch(request, call)))
 
 
 def _user_agent() -> str:
@@ -257,10 +279,18 @@ class LiveCluster:
             raise ObjectNotFoundError(f"The node no longer holds the log of {asked.about}.")
         return text
 
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+        whole = Whole(limit_bytes)
+        try:
+            await self._stream(text_request(path), whole)
+        except UnhealthyError as unhealthy:
+            return plain_text(unhealthy.text)
+        return await asyncio.to_thread(lambda: plain_text(whole.body().decode("utf-8", "replace")))
+
     async def kinds(self) -> Sequence[Kind]:
         return await self._source.kinds(self._gateway, self._call)
 
-    async def access(self, reads: Sequence[Read], namespace: str | None) -> Sequence[Access]:
+    async def access(self, reads: Sequence[Read | NonResource], namespace: str | None) -> Sequence[Access]:
         return await review(self._fetch, reads, namespace, self.default_namespace)
 
 

@@ -72,6 +72,14 @@ class SnapshotSource:
         )
         yield SnapshotCluster(partial(self._rows, recording), recording, identity, grant, time.monotonic() + deadline_s)
 
+    async def answers(self, *, deadline_s: float) -> None:
+        """Opens the file, if that has not been done.
+
+        Raises:
+            SnapshotError: it is damaged, hostile or in no known layout.
+        """
+        await asyncio.to_thread(self._load)
+
     def _load(self) -> Recording:
         with self._lock:
             if self._recording is None:

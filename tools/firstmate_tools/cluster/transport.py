@@ -1,9 +1,9 @@
 """One HTTP exchange with an API server: connection, TLS, proxy, bytes in and out. Knows nothing of Kubernetes.
 
-The gateway is its only caller, after the policy has let the request pass. Configuration and TLS context come from the
-official client; its own `request` is not used, since it follows redirects, takes passwords from ~/.netrc and unpacks
-bodies before they can be counted. Must never follow a redirect, send a cookie, or keep a connection whose answer was
-not read to the end.
+The gateway is its only caller, after the policy has let the request pass; `guard.py` looks once more, inside the
+session. Configuration and TLS context come from the official client; its own `request` is not used, since it follows
+redirects, takes passwords from ~/.netrc and unpacks bodies before they can be counted. Must never follow a redirect,
+send a cookie, or keep a connection whose answer was not read to the end.
 """
 
 import contextlib
@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from firstmate_tools.errors import ConfigurationError, FailedReadError, TimedOutError, UnreachableError
+from firstmate_tools.reads import Grant
 
 from .answers import OK, Answer
 from .auth import Connection, Presented
 from .flights import Pour
+from .impersonation import Impersonated
 from .wire import Request
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -43,13 +45,21 @@ class Transport:
             await session.close()
 
     async def exchange(
-        self, request: Request, presented: Presented, pour: Pour, count: Callable[[int], None]
+        self,
+        request: Request,
+        presented: Presented,
+        acting: Impersonated | None,
+        grant: Grant,
+        pour: Pour,
+        count: Callable[[int], None],
     ) -> Answer:
         """Sends a request and reads the answer to its end.
 
         Args:
             request: what the policy let pass.
             presented: credentials.
+            acting: as whom to ask, None for whom the credentials name.
+            grant: the reads of the call that asks, for the guard.
             pour: takes the body of a good answer, decompressed, as it comes.
             count: is told the bytes of body as they come over the wire, compressed.
 
@@ -58,9 +68,14 @@ class Transport:
         """
         import aiohttp
 
+        from .guard import Permit, permitted
+
         session = await self._session_for(presented)
+        arguments = self._arguments(request, presented, acting)
+        permit = Permit(grant, request.method, request.target, tuple(arguments["headers"]), arguments.get("data"))
+        mark = permitted.set(permit)
         try:
-            async with session.request(**self._arguments(request, presented)) as response:
+            async with session.request(**arguments) as response:
                 try:
                     return await _read(response, request, pour, count)
                 except BaseException:
@@ -74,8 +89,10 @@ class Transport:
             ) from error
         except OSError as error:
             raise UnreachableError(f"No connection to {self._connection.server}: {error}.") from error
+        finally:
+            permitted.reset(mark)
 
-    def _arguments(self, request: Request, presented: Presented) -> dict[str, Any]:
+    def _arguments(self, request: Request, presented: Presented, acting: Impersonated | None) -> dict[str, Any]:
         import yarl
         from orjson import dumps
 
@@ -94,7 +111,8 @@ class Transport:
         if self._connection.configuration.tls_server_name:
             arguments["server_hostname"] = self._connection.configuration.tls_server_name
         # Pairs, since a user may act for several groups.
-        return {**arguments, "headers": [*headers.items(), *self._connection.headers]}
+        as_whom = acting.headers if acting is not None else self._connection.headers
+        return {**arguments, "headers": [*headers.items(), *as_whom]}
 
     async def _session_for(self, presented: Presented) -> Any:
         if self._session is not None and presented.certificate == self._certificate:
@@ -107,6 +125,8 @@ class Transport:
     def _open(self, certificate: tuple[str, str] | None) -> Any:
         import aiohttp
         from kubernetes.aio.client.rest import RESTClientObject
+
+        from .guard import request_class
 
         configuration = self._connection.configuration
         try:
@@ -127,6 +147,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            request_class=request_class(self._connection.server),
             read_bufsize=1 << 20,
         )
 
