@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, cast
 
 from firstmate.arguments import CLUSTER, validate
+from firstmate.caller import current
 from firstmate.nearest import nearest
 from firstmate_tools.cluster.base import ClusterSet, Usage
 from firstmate_tools.errors import FirstmateError, TimedOutError, UsageError
@@ -128,6 +129,7 @@ class Calls:
 
     async def _answer(self, name: str, arguments: Mapping[str, object], watch: Watch) -> Answer:
         spec = self.find(name)
+        current().need(spec.family, spec.name)
         taken = validate(spec, arguments)
         try:
             async with asyncio.timeout(spec.deadline_s + GRACE_S):

@@ -14,6 +14,7 @@ from firstmate import user_agent
 from firstmate.contexts import paths_of, read_contexts
 from firstmate.settings import ClusterSettings, Settings
 from firstmate_tools.cluster.base import ClusterSource
+from firstmate_tools.cluster.impersonation import ActAs
 from firstmate_tools.errors import ConfigurationError, SnapshotError, UnknownClusterError
 from firstmate_tools.results import ClusterIdentity
 
@@ -37,10 +38,12 @@ class ConfiguredClusters:
 
     Args:
         settings: where to look.
+        act_as: says for each call as whom a live cluster is asked; None for firstmate itself.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, act_as: ActAs | None = None) -> None:
         self._settings = settings
+        self._act_as = act_as
         self._known: dict[str, Known] = {}
         self._default = ""
         self._stamp: object = None
@@ -92,7 +95,7 @@ class ConfiguredClusters:
         if chosen not in known:
             raise UnknownClusterError(f"No cluster {chosen!r} is configured.", f"There are: {_listed(list(known))}.")
         if chosen not in self._sources:
-            self._sources[chosen] = _source(chosen, known[chosen].settings)
+            self._sources[chosen] = _source(chosen, known[chosen].settings, self._act_as)
         return self._sources[chosen]
 
     async def close(self) -> None:
@@ -158,7 +161,7 @@ def _of_kubeconfig(settings: Settings) -> tuple[dict[str, Known], str]:
     return known, wanted or (contexts.current if contexts.current in known else "")
 
 
-def _source(name: str, settings: ClusterSettings) -> ClusterSource:
+def _source(name: str, settings: ClusterSettings, act_as: ActAs | None) -> ClusterSource:
     if settings.snapshot is not None:
         from firstmate_tools.cluster.snapshot import SnapshotSource
 
@@ -166,8 +169,8 @@ def _source(name: str, settings: ClusterSettings) -> ClusterSource:
     from firstmate_tools.cluster.live import LiveSource
 
     if settings.in_cluster:
-        return LiveSource.in_cluster(name, user_agent=user_agent())
-    return LiveSource(name, settings.kubeconfig, settings.context, user_agent=user_agent())
+        return LiveSource.in_cluster(name, user_agent=user_agent(), act_as=act_as)
+    return LiveSource(name, settings.kubeconfig, settings.context, user_agent=user_agent(), act_as=act_as)
 
 
 def snapshot_path(named: str) -> Path:

@@ -30,6 +30,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from firstmate.httpsettings import AuditSettings, HttpSettings, LimitSettings, OAuthSettings, ScopeSettings
 from firstmate.nearest import nearest
 from firstmate.toolsets import DEFAULT, names_of
 from firstmate_tools.errors import ConfigurationError
@@ -60,16 +61,6 @@ class ClusterSettings(BaseModel):
         return self
 
 
-class HttpSettings(BaseModel):
-    """Where `serve --transport http` listens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8765, ge=0, le=65535)
-    allowed_hosts: tuple[str, ...] = ()
-
-
 class Settings(BaseSettings):
     """Everything that can be configured. Make it with `load`.
 
@@ -82,6 +73,7 @@ class Settings(BaseSettings):
         default_cluster: which of them answers where a call names none.
         toolsets: the sets of tools that are served; in the environment with commas between them.
         http: the HTTP transport.
+        audit: the audit trail.
     """
 
     model_config = SettingsConfigDict(
@@ -96,6 +88,25 @@ class Settings(BaseSettings):
     default_cluster: str | None = None
     toolsets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(names_of)] = (DEFAULT,)
     http: HttpSettings = HttpSettings()
+    audit: AuditSettings = AuditSettings()
+
+
+_TABLES: dict[tuple[str, ...], type[BaseModel]] = {
+    ("clusters",): ClusterSettings,
+    ("http",): HttpSettings,
+    ("http", "scopes"): ScopeSettings,
+    ("http", "oauth"): OAuthSettings,
+    ("http", "limits"): LimitSettings,
+    ("audit",): AuditSettings,
+}
+_FILES = (
+    ("http", "tokens_file"),
+    ("http", "tls_cert"),
+    ("http", "tls_key"),
+    ("http", "oauth", "jwks_file"),
+    ("audit", "file"),
+)
+"""Settings that name a file, meant from the folder of the configuration."""
 
 
 def default_path() -> Path:
@@ -178,6 +189,12 @@ def _read(path: Path) -> dict[str, Any]:
         for key in ("kubeconfig", "snapshot"):
             if isinstance(value := cluster.get(key), str):
                 cluster[key] = _beside(path, value)
+    for *above, key in _FILES:
+        table: Any = content
+        for step in above:
+            table = cast("dict[str, Any]", table).get(step) if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(value := cast("dict[str, Any]", table).get(key), str):
+            table[key] = _beside(path, value)
     return content
 
 
@@ -222,5 +239,5 @@ def _stands_in(content: Mapping[str, Any], steps: list[str]) -> bool:
 
 
 def _known_beside(steps: list[str]) -> list[str]:
-    model: type[BaseModel] = {"clusters": ClusterSettings, "http": HttpSettings}.get(steps[0], Settings)
-    return sorted(name for name in (model if len(steps) > 1 else Settings).model_fields if name != "config")
+    table = ("clusters",) if steps[0] == "clusters" and len(steps) > 1 else tuple(steps[:-1])
+    return sorted(name for name in _TABLES.get(table, Settings).model_fields if name != "config")

@@ -220,13 +220,21 @@ def test_a_relative_snapshot_is_made_absolute_for_clients(snapshot: str, monkeyp
     ("arguments", "words"),
     [
         (["--port", "1"], "need --transport http"),
-        (["--transport", "http", "--host", "0.0.0.0", "--port", "0"], "--allow-unauthenticated"),
-        (["--transport", "http", "--host", "192.0.2.1", "--port", "0", "--allow-unauthenticated"], "Cannot listen on"),
+        (["--transport", "http", "--host", "0.0.0.0", "--port", "0"], "missing: --allow-unauthenticated and http.allow"),
+        (["--transport", "http", "--host", "0.0.0.0", "--allow-unauthenticated"], "missing: http.allow_unauthenticated"),
     ],
 )
 def test_serve_refuses_what_it_should_not_do(arguments: list[str], words: str) -> None:
     ran = run("serve", "--snapshot", "demo", *arguments)
     assert ran.code == 2 and words in ran.err
+
+
+def test_serve_listens_beyond_loopback_without_tokens_when_told_twice() -> None:
+    beyond = ["serve", "--snapshot", "demo", "--transport", "http", "--host", "192.0.2.1", "--port", "0"]
+    once = run(*beyond, FIRSTMATE_HTTP__ALLOW_UNAUTHENTICATED="true")
+    assert once.code == 2 and "missing: --allow-unauthenticated." in once.err
+    twice = run(*beyond, "--allow-unauthenticated", FIRSTMATE_HTTP__ALLOW_UNAUTHENTICATED="true")
+    assert twice.code == 2 and "Cannot listen on 192.0.2.1" in twice.err  # an address that nobody has
 
 
 def test_serve_fails_at_the_start_where_there_is_no_snapshot() -> None:

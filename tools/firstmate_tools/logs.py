@@ -90,7 +90,7 @@ class Logs(Result):
     )
 
 
-@tool(title="Logs, errors first", reads=_READS)
+@tool(title="Logs, errors first", family="logs", reads=_READS)
 async def logs(
     cluster: Cluster,
     scope: Annotated[

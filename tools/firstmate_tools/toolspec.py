@@ -17,6 +17,10 @@ from firstmate_tools.reads import Declared
 from firstmate_tools.results import Answer
 
 Given = Literal["cluster", "clusters", "nothing"]
+Family = Literal["read", "logs", "plan", "apply"]
+FAMILIES: tuple[Family, ...] = ("read", "logs", "plan", "apply")
+"""What a caller over HTTP needs a scope for: looking, log text, planning a change, making it."""
+
 F = TypeVar("F", bound=Callable[..., Awaitable[Answer]])
 
 
@@ -31,6 +35,7 @@ class ToolSpec:
         toolset: the set by which servers register tools.
         function: the tool itself.
         given: what its first parameter receives.
+        family: which scope its callers need; `logs` where log text is what it is for.
         reads: what it may read, asked late because the rules of a diagnosis are found late.
         untrusted: whether its result carries text that somebody in the cluster wrote (log lines, messages).
         deadline_s: seconds after which it answers with what it has.
@@ -43,6 +48,7 @@ class ToolSpec:
     toolset: str
     function: Callable[..., Awaitable[Answer]]
     given: Given
+    family: Family
     reads: Callable[[], Iterable[Declared]]
     untrusted: bool
     deadline_s: float
@@ -63,6 +69,7 @@ def tool(
     title: str,
     toolset: str = "core",
     given: Given = "cluster",
+    family: Family = "read",
     reads: Iterable[Declared] | Callable[[], Iterable[Declared]] = (),
     untrusted: bool = True,
     deadline_s: float = 30.0,
@@ -79,6 +86,7 @@ def tool(
             toolset=toolset,
             function=function,
             given=given,
+            family=family,
             reads=reads if callable(reads) else lambda: fixed or (),
             untrusted=untrusted,
             deadline_s=deadline_s,

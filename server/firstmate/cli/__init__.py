@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
-COMMANDS = ("demo", "diagnose", "serve", "tools", "runbooks", "snapshot", "doctor", "rbac", "config")
+COMMANDS = ("demo", "diagnose", "serve", "token", "tools", "runbooks", "snapshot", "doctor", "rbac", "config")
 """In the order of `firstmate --help`. Each is a module of this package with `register(app)`."""
 
 _WITH_VALUE = ("--context", "--kubeconfig", "--snapshot", "--namespace", "-n", "--format", "--config")

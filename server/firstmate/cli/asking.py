@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from firstmate.answers import Tree, tree_of
-from firstmate.calls import Calls
+from firstmate.calls import Calls, Observer
 from firstmate.catalogue import all_tools
 from firstmate.cli.options import Flags
 from firstmate.clusters import ConfiguredClusters
@@ -22,10 +22,16 @@ def ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree:
 
 
 async def _ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree:
-    clusters = ConfiguredClusters(flags.settings())
+    settings = flags.settings()
+    clusters, observers = ConfiguredClusters(settings), list[Observer]()
+    if settings.audit.file is not None:
+        from firstmate.audit import trail_of
+
+        trail = trail_of(settings.audit, all_tools())
+        observers += [trail.observe] if trail is not None else []
     try:
         with waiting(f"{tool} …"):
-            return tree_of(await Calls(clusters, all_tools()).call(tool, arguments))
+            return tree_of(await Calls(clusters, all_tools(), observers).call(tool, arguments))
     finally:
         await clusters.close()
 

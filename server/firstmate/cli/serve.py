@@ -14,7 +14,9 @@ from firstmate.cli.options import Config, Context, Kubeconfig, Snapshot, given
 from firstmate.settings import Settings
 
 if TYPE_CHECKING:
+    from firstmate.audit import Trail
     from firstmate.mcp.server import FirstmateServer
+    from firstmate_tools.cluster.base import ClusterSet
 
 Transport = Annotated[Literal["stdio", "http"], typer.Option("--transport", help="stdio, or streamable HTTP.")]
 Host = Annotated[str | None, typer.Option("--host", help="HTTP: address to listen on.", show_default="127.0.0.1")]
@@ -31,7 +33,11 @@ Toolsets = Annotated[
     typer.Option("--toolsets", metavar="NAMES", help="Sets of tools, with commas; or `all`.", show_default="default"),
 ]
 Unauthenticated = Annotated[
-    bool, typer.Option("--allow-unauthenticated", help="HTTP: listen beyond loopback although nobody is authenticated.")
+    bool,
+    typer.Option(
+        "--allow-unauthenticated",
+        help="HTTP: listen beyond loopback without tokens; the setting http.allow_unauthenticated must say so too.",
+    ),
 ]
 
 
@@ -61,7 +67,8 @@ def serve(
         from firstmate.clusters import snapshot_path
 
         snapshot_path(settings.snapshot)  # a clear error at the start, not at the first call
-    server = _built(settings)
+    server = _built(settings, http=transport == "http")
+    trail = _trail(settings, server, http=transport == "http")
     if transport == "stdio":
         from firstmate.mcp import stdio
 
@@ -72,13 +79,14 @@ def serve(
         where = http.Listening(
             host if host is not None else settings.http.host,
             port if port is not None else settings.http.port,
-            (*settings.http.allowed_hosts, *(allowed_host or ())),
+            tuple(allowed_host or ()),
             allow_unauthenticated,
+            settings.http,
         )
-        http.serve(server, where, _say)
+        http.serve(server, where, _say, trail)
 
 
-def _built(settings: Settings) -> "FirstmateServer":
+def _built(settings: Settings, *, http: bool) -> "FirstmateServer":
     from firstmate.mcp import quickstart
 
     with quickstart.starting():
@@ -89,10 +97,32 @@ def _built(settings: Settings) -> "FirstmateServer":
         from firstmate.mcp.server import build
         from firstmate.toolsets import chosen
 
-        calls = Calls(ConfiguredClusters(settings), chosen(all_tools(), settings.toolsets))
+        clusters = _for_callers(settings) if http else ConfiguredClusters(settings)
+        calls = Calls(clusters, chosen(all_tools(), settings.toolsets))
         server = build(calls)
     _observe(server)
     return server
+
+
+def _for_callers(settings: Settings) -> "ClusterSet":
+    """The clusters as each caller over HTTP may see them."""
+    from firstmate.acting import act_as
+    from firstmate.callerview import CallersView
+    from firstmate.clusters import ConfiguredClusters
+
+    return CallersView(ConfiguredClusters(settings, act_as(settings.http)), settings.http.scopes.logs)
+
+
+def _trail(settings: Settings, server: "FirstmateServer", *, http: bool) -> "Trail | None":
+    """The audit trail: over HTTP always, otherwise where a file is configured for it."""
+    if not http and settings.audit.file is None:
+        return None
+    from firstmate.audit import to_stderr, trail_of
+
+    trail = trail_of(settings.audit, server.calls.tools, to_stderr if http else None)
+    if trail is not None:
+        server.calls.observers.append(trail.observe)
+    return trail
 
 
 def _observe(server: "FirstmateServer") -> None:

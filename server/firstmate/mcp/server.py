@@ -30,6 +30,7 @@ from mcp.types import (
 from pydantic import AnyUrl
 
 from firstmate import version
+from firstmate.caller import current
 from firstmate.calls import Calls, Watch
 from firstmate.mcp import egress
 from firstmate.mcp.budget import CHARACTERS
@@ -61,7 +62,7 @@ class FirstmateServer(MCPServer[Any]):
             instructions=INSTRUCTIONS,
             log_level="WARNING",
             cache_hints={
-                "tools/list": _HOUR,
+                "tools/list": CacheHint(ttl_ms=_HOUR.ttl_ms, scope="private"),  # callers see what they may use
                 "resources/list": _HOUR,
                 "resources/templates/list": _HOUR,
                 "resources/read": _HOUR,
@@ -89,7 +90,9 @@ class FirstmateServer(MCPServer[Any]):
     async def list_tools(self) -> list[Tool]:
         if not self._tools:
             self._tools = [announced(spec) for spec in self.calls.tools]
-        return [*self._tools, *await super().list_tools()]
+        families = current().families
+        mine = [tool for tool, spec in zip(self._tools, self.calls.tools, strict=True) if spec.family in families]
+        return [*mine, *await super().list_tools()]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
