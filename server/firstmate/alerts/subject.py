@@ -99,4 +99,6 @@ def _time(text: str) -> datetime | None:
         time = datetime.fromisoformat(text)
     except ValueError:
         return None
+    if time.year < 2000:  # Go's zero time: the sender does not know
+        return None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

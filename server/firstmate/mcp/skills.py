@@ -8,6 +8,7 @@ would change.
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,12 +23,17 @@ from firstmate.mcp.invalid import refusal
 from firstmate.runbooks.document import Runbook, RunbookError
 from firstmate.runbooks.files import MAIN, RunbookFile, files_of
 from firstmate.runbooks.library import Library
+from firstmate_tools.errors import FirstmateError
 
 SCHEME = "skill://"
 DIRECTORY = "inode/directory"
 _TTL_MS = 3_600_000
 
 _log = logging.getLogger("firstmate")
+
+
+class UnservedError(FirstmateError):
+    """A runbook cannot be served. What is wrong with it names files of the server, and goes to the log alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +91,22 @@ class Skills:
 
     def __init__(self, runbooks: Library) -> None:
         self._runbooks = runbooks
-        self._loaded: dict[str, Skill] = {}
+        self._loaded: dict[str, Skill | UnservedError] = {}
 
     @cached_property
     def every(self) -> Sequence[Skill]:
         """All of them, by slug. One that cannot be served is left out, and the log says why."""
         found: list[Skill] = []
         for slug in self._runbooks.slugs:
-            try:
+            with suppress(UnservedError):
                 found.append(self._load(slug))
-            except RunbookError as error:
-                _log.warning("runbook %s is not served as a skill: %s", slug, egress.error(error))
         return tuple(found)
 
     def of(self, uri: str) -> Skill | None:
         """The skill to which an address belongs, None where there is no such skill.
 
         Raises:
-            RunbookError: there is, but it cannot be served.
+            UnservedError: there is, but it cannot be served.
         """
         slug = uri.removeprefix(SCHEME).partition("/")[0]
         return self._load(slug) if uri.startswith(SCHEME) and slug in self._runbooks.slugs else None
@@ -111,19 +115,37 @@ class Skills:
         """The file at an address, None where there is none.
 
         Raises:
-            RunbookError: it belongs to a skill that cannot be served.
+            UnservedError: it belongs to a skill that cannot be served.
         """
         skill = self.of(uri)
         return next((one for one in skill.files if skill.address(one) == uri), None) if skill is not None else None
 
     def _load(self, slug: str) -> Skill:
         if slug not in self._loaded:
-            runbook = self._runbooks.get(slug)
-            files = files_of(runbook.path.parent)
-            for file in files:
-                _refuse_what_would_change(runbook, file)
-            self._loaded[slug] = Skill(runbook, files)
-        return self._loaded[slug]
+            try:
+                self._loaded[slug] = loaded(self._runbooks, slug)
+            except RunbookError as error:
+                _log.warning("runbook %s is not served as a skill: %s", slug, egress.error(error))
+                self._loaded[slug] = UnservedError(
+                    f"The runbook {slug} cannot be served as a skill.", "The server's log says why."
+                )
+        found = self._loaded[slug]
+        if isinstance(found, UnservedError):
+            raise UnservedError(found.message, found.hint)
+        return found
+
+
+def loaded(runbooks: Library, slug: str) -> Skill:
+    """A runbook with its files.
+
+    Raises:
+        RunbookError: it is damaged, or a file cannot be served as it is.
+    """
+    runbook = runbooks.get(slug)
+    files = files_of(runbook.path.parent)
+    for file in files:
+        _refuse_what_would_change(runbook, file)
+    return Skill(runbook, files)
 
 
 def _refuse_what_would_change(runbook: Runbook, file: RunbookFile) -> None:
@@ -184,13 +206,14 @@ class SkillsExtension(Extension):
         children = skill.children(params.uri) if skill is not None else None
         if children is None:
             raise refusal(f"{params.uri[:200]} is not a folder; that of a skill is {SCHEME}SLUG.", params.uri)
-        return {"resources": [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in children]}
+        found = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in children]
+        return {"resources": found, **_cached()}  # hosts ask for the hint here too, although the extension does not
 
 
 def _served(skills: Skills, uri: str) -> Skill | None:
     try:
         return skills.of(uri)
-    except RunbookError as error:
+    except UnservedError as error:
         raise refusal(egress.error(error), uri) from error
 
 

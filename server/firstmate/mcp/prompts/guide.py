@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from firstmate.answers import compact
+from firstmate.caller import current
 from firstmate.calls import Calls
 from firstmate.mcp import egress
 from firstmate.nearest import nearest
@@ -126,13 +127,16 @@ class Guide:
     """A message that is being written: paragraphs, and numbered steps that call tools.
 
     Args:
-        calls: which tools there are; steps with others are left out.
+        calls: which tools there are; steps with others, and with those that the caller may not use, are left out.
         common: arguments of every step whose tool takes them, such as the cluster.
     """
 
     def __init__(self, calls: Calls, common: Mapping[str, str | None]) -> None:
+        families = current().families
         self._takes = {
-            spec.name: {one.name for one in spec.parameters()} | _cluster_of(spec.given) for spec in calls.tools
+            spec.name: {one.name for one in spec.parameters()} | _cluster_of(spec.given)
+            for spec in calls.tools
+            if spec.family in families
         }
         self._common = {name: value for name, value in common.items() if value is not None}
         self._parts: list[str] = []
