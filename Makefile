@@ -6,13 +6,18 @@ LOCK := requirements.lock
 LOCK_TEST := requirements-test.lock
 
 
-.PHONY: demo test evals demo-snapshot bench lint lock clean
+.PHONY: demo test conformance evals demo-snapshot bench lint lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/firstmate demo
 
-test: $(VENV)/.installed-test lint
+test: $(VENV)/.installed-test lint conformance
 	$(BIN)/python -m pytest -q
+
+# The MCP conformance suite and the Inspector, pinned by digest, into this user's cache: 20 s once. Without a network the
+# tests that need them are skipped, and say so.
+conformance: $(VENV)/.installed-test
+	-$(BIN)/python -m tests.conformance.install
 
 evals: $(VENV)/.installed-test
 	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot
