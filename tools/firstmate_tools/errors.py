@@ -29,7 +29,12 @@ class FirstmateError(Exception):
     Args:
         message: what happened and to which object, without secrets; one sentence.
         hint: what to do next; one sentence, may be empty.
+
+    Attributes:
+        said: what the message or the hint quotes of others (an API server, a webhook), which is fenced where it leaves.
     """
+
+    said: str = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message} {hint}".strip())

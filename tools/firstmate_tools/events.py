@@ -18,7 +18,7 @@ from firstmate_tools.paging import page
 from firstmate_tools.places import refuse_unknown_namespace
 from firstmate_tools.reads import Read
 from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, ObjectRef, Result
-from firstmate_tools.text import FreeText, squeeze, untrusted
+from firstmate_tools.text import FreeText, Told, clipped
 from firstmate_tools.toolspec import tool
 from firstmate_tools.views.descent import descends
 
@@ -35,8 +35,8 @@ _LONE = frozenset({"Pod", "Node", "Service", "Ingress"})
 class EventEntry(Model):
     """Events of one reason and message about objects of one kind, folded into one."""
 
-    type: str
-    reason: str
+    type: Told
+    reason: Told
     message: FreeText = Field(description="The newest")
     object: ObjectRef = Field(description="The newest object that it is about")
     container: str | None = None
@@ -44,7 +44,7 @@ class EventEntry(Model):
     count: int = Field(description="How often, series included")
     first: datetime | None = Field(default=None, description="Where it was seen more than once")
     last: datetime | None = None
-    source: str | None = None
+    source: Told | None = None
 
 
 class Events(Result):
@@ -170,7 +170,7 @@ def _entry(group: list[EventRow]) -> EventEntry:
     return EventEntry(
         type=newest.type or "Normal",
         reason=newest.reason,
-        message=untrusted(squeeze(newest.message, MOST_MESSAGE)),
+        message=clipped(newest.message, MOST_MESSAGE),
         object=ObjectRef.of(newest.about),
         container=_container(newest) or None,
         objects=objects if objects > 1 else None,

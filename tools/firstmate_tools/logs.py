@@ -22,7 +22,7 @@ from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import Coverage, Model, Namespace, NotChecked, Result
 from firstmate_tools.selectors import as_query
-from firstmate_tools.text import FreeText, redact_blocks, squeeze, untrusted
+from firstmate_tools.text import FreeText, Words, clipped, redact_blocks, squeeze
 from firstmate_tools.toolspec import tool
 from firstmate_tools.views.podreasons import state_text
 
@@ -55,7 +55,7 @@ class ContainerLog(Model):
     pod: str
     container: str
     previous: bool = Field(description="The run before the current one")
-    state: str = Field(description="Of the container now")
+    state: Words = Field(description="Of the container now")
     lines: int = Field(description="Lines read, after the filter")
     templates: list[LogTemplate] = Field(
         default_factory=list[LogTemplate],
@@ -74,7 +74,7 @@ class SilentContainer(Model):
 
     pod: str
     container: str
-    state: str
+    state: Words
 
 
 class Logs(Result):
@@ -262,7 +262,7 @@ def _log(
     """One log, and what was cut of it. `share` is how many logs there are in the answer."""
     every = [line for line in redact_blocks(content).split("\n") if line.strip()]
     # Cleaned before anything looks at it: what a colour or a hidden character cuts in two is neither found nor folded.
-    lines = [untrusted(squeeze(line, MOST_READ_OF_LINE)) for line in every]
+    lines = [clipped(squeeze(line, 4 * MOST_READ_OF_LINE), MOST_READ_OF_LINE) for line in every]
     if matching:
         wanted = re.compile(re.escape(matching), re.IGNORECASE)
         lines = [line for line in lines if wanted.search(line)]
@@ -299,4 +299,4 @@ def _tail(lines: Sequence[str], folded: list[Template], most: int) -> list[str]:
 
 
 def _line(line: str) -> FreeText:
-    return untrusted(squeeze(line, MOST_LINE))
+    return clipped(line, MOST_LINE)

@@ -19,7 +19,7 @@ from firstmate_tools.podresources import pod_requests
 from firstmate_tools.quantity import milli, show
 from firstmate_tools.reads import Read
 from firstmate_tools.results import Coverage, Cursor, Limit, Model, NotChecked, Result
-from firstmate_tools.text import FreeText, squeeze, untrusted
+from firstmate_tools.text import FreeText, clipped
 from firstmate_tools.toolspec import tool
 
 ALWAYS = ("cpu", "memory", "pods")
@@ -231,7 +231,7 @@ def _row(node: Obj, now: datetime, use: _Use, *, whole: bool) -> NodeRow:
     return NodeRow(
         name=fields.name_of(node),
         ready=_is_ready(node),
-        problems=[untrusted(squeeze(problem, 300)) for problem in nodestate.problems(node)],
+        problems=[clipped(problem, 300) for problem in nodestate.problems(node)],
         since=nodestate.since(node),
         cordoned=_is_cordoned(node),
         taints=[nodestate.taint_text(taint) for taint in fields.items(node, "spec", "taints")],
@@ -244,7 +244,7 @@ def _row(node: Obj, now: datetime, use: _Use, *, whole: bool) -> NodeRow:
         share=shares,
         room=use.rooms() if whole or full or use.requested is None else {},
         largest=use.largest(MOST_PODS if whole else FEW_PODS) if whole or full else [],
-        other_conditions=[untrusted(squeeze(one, 200)) for one in nodestate.unjudged(node)] if whole else [],
+        other_conditions=[clipped(one, 200) for one in nodestate.unjudged(node)] if whole else [],
     )
 
 

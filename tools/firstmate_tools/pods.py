@@ -20,7 +20,7 @@ from firstmate_tools.podstate import Container
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import Coverage, Cursor, Detail, Limit, Model, Namespace, NotChecked, Result
-from firstmate_tools.text import FreeText, shorten, untrusted
+from firstmate_tools.text import FreeText, Words, clipped, untrusted
 from firstmate_tools.toolspec import tool
 from firstmate_tools.views import podreasons
 
@@ -32,11 +32,11 @@ class ContainerStatus(Model):
 
     name: str
     role: podstate.Role
-    state: str = Field(description="running, waiting or terminated, with its reason")
+    state: Words = Field(description="running, waiting or terminated, with its reason")
     ready: bool
     restarts: int
     message: FreeText | None = None
-    last_exit: str | None = Field(default=None, description="How the run before ended")
+    last_exit: Words | None = Field(default=None, description="How the run before ended")
     image: str | None = None
 
 
@@ -189,7 +189,7 @@ def _container(container: Container) -> ContainerStatus:
         state=podreasons.state_text(container),
         ready=container.ready,
         restarts=container.restarts,
-        message=untrusted(shorten(message, podreasons.MOST_MESSAGE)) if message else None,
+        message=clipped(message, podreasons.MOST_MESSAGE) if message else None,
         last_exit=podreasons.exit_text(container.last_terminated) or None,
         image=fields.text(container.spec, "image") or None,
     )

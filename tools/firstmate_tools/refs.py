@@ -1,10 +1,15 @@
 """The address of an object: kind, namespace, name."""
 
+import re
 from typing import Any, NamedTuple
 
 from . import fields, kinds
 from .fields import Obj
 from .kinds import Kind
+from .text import inline
+
+_PLAIN = re.compile(r"[A-Za-z0-9._:/-]{1,320}")
+"""Names as the API server takes them. Owner references and events may name anything."""
 
 
 class Ref(NamedTuple):
@@ -19,7 +24,8 @@ class Ref(NamedTuple):
 
     def __str__(self) -> str:
         """The short form that kubectl prints: `deployment/cart`."""
-        return f"{self.kind.lower()}/{self.name}"
+        short = f"{self.kind.lower()}/{self.name}"
+        return short if _PLAIN.fullmatch(short) else inline(short)
 
 
 def ref_of(obj: Obj, kind: Kind | str | None = None) -> Ref:

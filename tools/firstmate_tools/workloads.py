@@ -24,7 +24,7 @@ from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, NotChecked, ObjectRef, Result
 from firstmate_tools.rollout import WORKLOADS, Standing
 from firstmate_tools.template_diff import Change, changes
-from firstmate_tools.text import FreeText, untrusted
+from firstmate_tools.text import FreeText, Told, Words, own, untrusted
 from firstmate_tools.toolspec import tool
 
 MOST_REVISIONS, FEW_REVISIONS = 5, 2
@@ -38,7 +38,7 @@ class Revision(Model):
     revision: int
     name: str
     created: datetime | None = None
-    images: list[str] = Field(default_factory=list[str], exclude_if=not_)
+    images: list[Told] = Field(default_factory=list[str], exclude_if=not_)
     replicas: int | None = Field(default=None, description="Pods that it has now")
     ready: int | None = None
     change_cause: FreeText | None = None
@@ -48,7 +48,7 @@ class Run(Model):
     """One Job of a CronJob."""
 
     job: str
-    state: str
+    state: Words
     started: datetime | None = None
     ended: datetime | None = None
 
@@ -58,7 +58,9 @@ class Workload(Model):
 
     object: ObjectRef
     healthy: bool
-    state: str = Field(description="complete, progressing, stuck, cannot create pods, unready pods, failed, paused, …")
+    state: Words = Field(
+        description="complete, progressing, stuck, cannot create pods, unready pods, failed, paused, …"
+    )
     desired: int = Field(description="Pods; of a Job completions")
     ready: int = Field(description="Pods; of a Job those that succeeded")
     updated: int | None = None
@@ -241,7 +243,7 @@ def _closely(standing: Standing, kind: Kind, obj: Obj, family: Family, *, whole:
     return _briefly(standing, kind, obj).model_copy(
         update={
             "healthy": calm,
-            "state": "held up" if on_its_way and held_up else standing.state,
+            "state": own("held up" if on_its_way and held_up else standing.state),
             "since": since,
             "why": [untrusted(line) for line in why],
             "pods": family.statuses(ref),

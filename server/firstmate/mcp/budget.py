@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from firstmate.answers import Tree, compact
-from firstmate_tools.text import Untrusted
+from firstmate_tools.text import Own, Untrusted
+from firstmate_tools.text.types import OPEN
 
 CHARACTERS = 4
 _NOTES = 400
@@ -123,11 +124,13 @@ def fit(tree: Tree, lists: Sequence[str], tokens: int, *, wrapped: int, paged: b
 
 
 def _texts(value: object) -> int:
-    """How many free texts there are."""
+    """How many texts will be fenced, quotations in words of ours included."""
     if isinstance(value, Untrusted):
         return 1
+    if isinstance(value, str):
+        return value.count(OPEN)
     if isinstance(value, dict):
-        return sum(_texts(one) for one in cast("dict[str, object]", value).values())
+        return sum(_texts(key) + _texts(one) for key, one in cast("dict[str, object]", value).items())
     if isinstance(value, list):
         return sum(_texts(one) for one in cast("list[object]", value))
     return 0
@@ -140,7 +143,7 @@ def _short(value: object, most: int) -> object:
             return value
         head = most * 3 // 5
         short = f"{value[:head]} … {value[len(value) - (most - head - 3) :]}"
-        return type(value)(short) if isinstance(value, Untrusted) else short
+        return type(value)(short) if isinstance(value, Untrusted | Own) else short
     if isinstance(value, dict):
         return {key: _short(one, most) for key, one in cast("dict[str, object]", value).items()}
     if isinstance(value, list):

@@ -112,6 +112,13 @@ def error_of(request: Request, answer: Answer) -> FirstmateError:
     Returns:
         `ObjectNotFoundError` where the object alone is missing, `NotInstalledError` where the whole resource is.
     """
+    words = said(answer.body)
+    error = _meaning(request, answer, words)
+    error.said = words
+    return error
+
+
+def _meaning(request: Request, answer: Answer, words: str) -> FirstmateError:
     what = request.about
     status = status_of(answer.body)
     if answer.is_html and not status:
@@ -119,7 +126,6 @@ def error_of(request: Request, answer: Answer) -> FirstmateError:
             f"The answer to {what} is HTML with status {answer.status}, not from a Kubernetes API server.",
             "A proxy or login page answers in its place: check the server address, the proxy and the network.",
         )
-    words = said(answer.body)
     match answer.status:
         case 401:
             return UnauthenticatedError(

@@ -15,6 +15,7 @@ from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
 from firstmate_tools.refs import Ref
+from firstmate_tools.text import inline
 
 KILLED = frozenset({137, 143})
 """128 plus SIGKILL or SIGTERM: somebody else ended it."""
@@ -46,7 +47,7 @@ def lately(facts: Facts, row: EventRow) -> bool:
 
 def said(row: EventRow) -> Evidence:
     """An event as evidence."""
-    return fact(row.about, f"events[{row.reason}].message", row.message, row.last)
+    return fact(row.about, f"events[{inline(row.reason)}].message", row.message, row.last)
 
 
 def failed_checks(facts: Facts, ref: Ref, pod: Obj, container: Container, check: Check) -> list[EventRow]:

@@ -1,7 +1,7 @@
 """The shape of a diagnosis as it leaves: the result contract's models and their making from findings."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -9,14 +9,14 @@ from firstmate_tools.diagnosis import findings
 from firstmate_tools.diagnosis.causes import CAUSES
 from firstmate_tools.refs import Ref
 from firstmate_tools.results import Confidence, Model, ObjectRef, Outcome, Result, Severity
-from firstmate_tools.text import FreeText, untrusted
+from firstmate_tools.text import FreeText, OwnValues, Words, plain_word, quoting, untrusted
 
 
 class Evidence(Model):
     """A quoted fact with its address."""
 
     object: ObjectRef
-    field: str
+    field: Words
     value: FreeText
     at: datetime | None = None
 
@@ -32,8 +32,8 @@ class NextStep(Model):
     """The next question worth asking."""
 
     tool: str
-    arguments: dict[str, Any]
-    why: str
+    arguments: OwnValues
+    why: Words
 
 
 class RootCause(Model):
@@ -44,7 +44,7 @@ class RootCause(Model):
     severity: Severity
     confidence: Confidence
     since: datetime | None = None
-    summary: str
+    summary: Words
     evidence: list[Evidence]
     affects: list[ObjectRef] = Field(default_factory=list[ObjectRef], description="Workloads that suffer from it")
     explains: list[Explained] = Field(default_factory=list[Explained])
@@ -56,7 +56,7 @@ class RuledOut(Model):
     """A cause that the signals suggested and the objects refute."""
 
     cause: str
-    why: str
+    why: Words
 
 
 class Unexplained(Model):
@@ -71,7 +71,7 @@ class Diagnosis(Result):
 
     lists: ClassVar[tuple[str, ...]] = ("ruled_out", "unexplained", "root_causes")
 
-    scope: str
+    scope: Words
     outcome: Outcome
     root_causes: list[RootCause] = Field(default_factory=list[RootCause])
     unexplained: list[Unexplained] = Field(default_factory=list[Unexplained])
@@ -88,6 +88,12 @@ def note_cut(finding: findings.Finding, workloads: list[Ref], most: int | None, 
         cut.append(f"{over} more workloads that {finding.cause} affects; ask with detail=detailed to have them named")
 
 
+def _summary(finding: findings.Finding) -> str:
+    """The summary, in which what it repeats of its evidence is a quotation, where that is more than a word."""
+    repeated = [e.value for e in finding.evidence if e.value in finding.summary and not plain_word(e.value)]
+    return quoting(finding.summary, max(repeated, key=len, default=""))
+
+
 def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[findings.Finding]) -> RootCause:
     """The root cause of a finding.
 
@@ -101,7 +107,7 @@ def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[
         severity=finding.severity,
         confidence=finding.confidence,
         since=finding.since,
-        summary=finding.summary,
+        summary=_summary(finding),
         evidence=[
             Evidence(object=ObjectRef.of(e.object), field=e.field, value=untrusted(e.value), at=e.at)
             for e in finding.evidence

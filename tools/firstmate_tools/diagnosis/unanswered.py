@@ -21,6 +21,7 @@ from firstmate_tools.kinds import ENDPOINT_SLICE, MUTATING_WEBHOOK, POD, VALIDAT
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.results import Severity
 from firstmate_tools.selectors import matches_map
+from firstmate_tools.text import inline
 
 CONFIGURATIONS = (MUTATING_WEBHOOK, VALIDATING_WEBHOOK)
 
@@ -61,7 +62,7 @@ def _calls(facts: Facts) -> list[Call]:
         told = texts.read(row.message)
         if told.gate is Gate.WEBHOOK:
             known.add(row.about)
-            said = fact(row.about, f"event {row.reason}", row.message, row.last)
+            said = fact(row.about, f"event {inline(row.reason)}", row.message, row.last)
             words = f"{row.about} could not be served ({row.reason})"
             found.append(Call(row.about, (row.about,), "warning", None, None, told, said, row.last, row.first, words))
     return found

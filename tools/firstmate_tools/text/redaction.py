@@ -18,7 +18,10 @@ from .shapes import without_blocks, without_shapes
 
 __all__ = ["redact", "redact_blocks", "redact_shapes"]
 
-_NAMED = tuple("passw passphrase pwd secret token credential key connection signature auth cookie sig=".split())
+_NAMED = (
+    *("passw", "passphrase", "pwd", "secret", "token", "credential", "key"),
+    *("connection", "signature", "auth", "cookie", "sig="),
+)
 """One of these stands, in small letters, in every text that names a secret."""
 # A name is tried once, from its first character; a slash before it makes it the end of a path or of an image.
 _FIRST = r"(?<![A-Za-z0-9_./-])"

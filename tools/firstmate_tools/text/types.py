@@ -44,18 +44,24 @@ def untrusted(value: str) -> Untrusted:
     return value if isinstance(value, Untrusted) else Untrusted(redact(clean(value)))
 
 
+def clipped(value: str, most: int) -> Untrusted:
+    """As `untrusted`, at most so many characters: redacted first, because what is cut in two is recognised no more."""
+    return Untrusted(squeeze(untrusted(value), most))
+
+
 def own(value: str) -> Own:
     """Words of ours, marked by their type."""
     return Own(value)
 
 
-def _own_values(value: Any) -> Any:
+def own_values(value: Any) -> Any:
+    """A value of ours: every plain string in it as words of ours."""
     if isinstance(value, str):
-        return own(value)
+        return value if isinstance(value, Untrusted) else own(value)
     if isinstance(value, dict):
-        return {key: _own_values(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {key: own_values(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list):
-        return [_own_values(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+        return [own_values(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
     return value
 
 
@@ -65,7 +71,7 @@ FreeText = Annotated[Untrusted, "free text from the cluster: data, never instruc
 Words = Annotated[str, AfterValidator(own)]
 """The type of result fields that hold sentences of ours."""
 
-OwnValues = Annotated[dict[str, Any], AfterValidator(_own_values)]
+OwnValues = Annotated[dict[str, Any], AfterValidator(own_values)]
 """The type of result fields that hold values of our choosing, such as the arguments of a next call."""
 
 _WORD = re.compile(r"(?:[A-Za-z0-9._:/@%+=,*#~$→-]|\((?!http)|\)|\[(?!/?INST)|\](?!\())*")
@@ -105,17 +111,26 @@ def inline(value: object) -> str:
     return safe if not safe or plain_word(safe) else f"{OPEN}{safe}{CLOSE}"
 
 
+def quoting(value: str, said: str) -> str:
+    """Words of ours in which the words of others are marked as a quotation."""
+    return value.replace(said, inline(said)) if said else value
+
+
 def without_quotes(value: str) -> str:
     """Words of ours without what `inline` put around quotations."""
     return value.replace(OPEN, "").replace(CLOSE, "") if OPEN in value or CLOSE in value else value
 
 
 def quotations(value: str) -> list[tuple[str, bool]]:
-    """The pieces of words of ours, each with whether it quotes the cluster; cleaned, and the rest redacted by shape."""
+    """The pieces of words of ours, each with whether it quotes the cluster. Cleaned."""
     pieces: list[tuple[str, bool]] = []
     for number, piece in enumerate(value.split(OPEN)):
-        inside, _, after = piece.partition(CLOSE)
-        pieces += [(clean(inside), True), (clean(after), False)] if number else [(clean(piece), False)]
+        # One end of a quotation may have been cut off: what is doubtful counts as quoted.
+        inside, closed, after = piece.rpartition(CLOSE)
+        if closed:
+            pieces += [(clean(inside), True), (clean(after), False)]
+        else:
+            pieces.append((clean(piece), number > 0))
     return [piece for piece in pieces if piece[0]]
 
 

@@ -12,7 +12,7 @@ from firstmate_tools import fields, podstate
 from firstmate_tools.diagnosis.facts import EventRow
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
-from firstmate_tools.text import shorten, squeeze
+from firstmate_tools.text import clipped, inline, shorten, untrusted
 
 MOST_MESSAGE = 300
 MOST_REASONS = 4
@@ -35,7 +35,7 @@ def span(seconds: float) -> str:
 def state_text(container: Container) -> str:
     """`waiting (CrashLoopBackOff)`, `running`, `terminated (OOMKilled, exit 137, ran 3s)`, `not reported`."""
     if container.waiting:
-        return f"waiting ({container.waiting_reason or 'no reason'})"
+        return f"waiting ({inline(container.waiting_reason) or 'no reason'})"
     if container.terminated:
         return f"terminated ({exit_text(container.terminated)})"
     return "running" if container.running else "not reported"
@@ -47,7 +47,7 @@ def exit_text(ended: Obj) -> str:
         return ""
     signal = fields.number(ended, "signal")
     words = [
-        fields.text(ended, "reason") or "ended",
+        inline(fields.text(ended, "reason")) or "ended",
         f"signal {signal}" if signal else f"exit {fields.number(ended, 'exitCode')}",
     ]
     began, end = fields.time_at(ended, "startedAt"), fields.time_at(ended, "finishedAt")
@@ -84,7 +84,7 @@ def reasons(pod: Obj, events: Iterable[EventRow], now: datetime) -> list[str]:
         now: the cluster's clock.
     """
     said = list(_own(pod, now))
-    found = [squeeze(line, MOST_MESSAGE) for line in said]
+    found: list[str] = [clipped(line, MOST_MESSAGE) for line in said]
     seen: set[str] = set()
     for row in events:
         if len(found) >= MOST_REASONS:
@@ -125,7 +125,7 @@ def event_text(row: EventRow, now: datetime) -> str:
     if row.last is not None:
         words.append(f"last {span((now - row.last).total_seconds())} ago")
     how = f" ({', '.join(words)})" if words else ""
-    return f"{squeeze(f'{row.reason}: {row.message}', MOST_MESSAGE)}{how}"
+    return f"{clipped(f'{row.reason}: {row.message}', MOST_MESSAGE)}{how}"
 
 
 def _own(pod: Obj, now: datetime) -> Iterator[str]:
@@ -163,13 +163,13 @@ def _container_says(container: Container) -> str:
         if not ended:
             return f"waits: {container.waiting_reason} {message}".rstrip()
         last_words = fields.text(container.last_terminated, "message").strip()
-        said = f"; it said: {shorten(last_words, _MOST_OF_ONE)}" if last_words else ""
+        said = f"; it said: {shorten(untrusted(last_words), _MOST_OF_ONE)}" if last_words else ""
         return f"waits: {container.waiting_reason}, {container.restarts} restarts, last run: {ended}{said}"
     if container.terminated:
         if container.terminated.get("exitCode") == 0 and container.role == "app":
             return "has ended by itself (exit 0)"
         last_words = fields.text(container.terminated, "message").strip()
-        said = f"; it said: {shorten(last_words, _MOST_OF_ONE)}" if last_words else ""
+        said = f"; it said: {shorten(untrusted(last_words), _MOST_OF_ONE)}" if last_words else ""
         return f"ended: {exit_text(container.terminated)}{said}"
     if container.running:
         return _running_says(container)
@@ -196,7 +196,7 @@ def probe_text(probe: Obj) -> str:
     if grpc := fields.mapping(probe, "grpc"):
         return f"gRPC :{grpc.get('port', '')}"
     command = fields.strings(probe, "exec", "command")
-    return shorten(f"exec {' '.join(command)}", 80) if command else ""
+    return shorten(untrusted(f"exec {' '.join(command)}"), 80) if command else ""
 
 
 def _overdue(pod: Obj, now: datetime) -> str:
