@@ -203,7 +203,7 @@ class Gate:
             return await body_of(receive, headers, limits.body_bytes, limits.body_s)
         except BodyTooLargeError as error:
             words = f"A request may have {limits.body_bytes} bytes at most."
-            raise RefusedRequestError(413, "too_large", words, Connection="close") from error
+            raise RefusedRequestError(413, "too_large", words) from error  # uvicorn reads the rest away
         except SlowBodyError as error:
             words = f"The request was not whole after {limits.body_s:g} s."
             raise RefusedRequestError(408, "too_slow", words, Connection="close") from error
