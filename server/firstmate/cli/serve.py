@@ -4,7 +4,6 @@ The only command that imports the MCP SDK, besides `demo`. With stdio, stdout be
 """
 
 import json
-import logging
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -39,6 +38,10 @@ Unauthenticated = Annotated[
         help="HTTP: listen beyond loopback without tokens; the setting http.allow_unauthenticated must say so too.",
     ),
 ]
+LogFormat = Annotated[
+    Literal["text", "json"],
+    typer.Option("--log-format", envvar="FIRSTMATE_LOG_FORMAT", help="How stderr is written: text, or lines of JSON."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +56,7 @@ def serve(
     allowed_host: AllowedHost = None,
     allow_unauthenticated: Unauthenticated = False,
     toolsets: Toolsets = None,
+    log_format: LogFormat = "text",
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     snapshot: Snapshot = None,
@@ -61,7 +65,9 @@ def serve(
     flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, config=config)
     if transport == "stdio" and (host is not None or port is not None or allowed_host or allow_unauthenticated):
         raise typer.BadParameter("--host, --port and the like need --transport http.")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    from firstmate.logs import set_up
+
+    set_up(log_format)
     settings = flags.settings(toolsets=toolsets)
     if settings.snapshot is not None:
         from firstmate.clusters import snapshot_path
