@@ -43,7 +43,7 @@ def tree_of(answer: Answer) -> Tree:
 
 def marked_tree(answer: Answer) -> Tree:
     """As `tree_of`, with its strings told apart by type, and quotations in words of ours still marked."""
-    tree = cast("Tree", plain(answer.model_dump(mode="python", exclude_none=True)))
+    tree = cast("Tree", _plain(answer.model_dump(mode="python", exclude_none=True)))
     first = {name: tree.pop(name) for name in ("cluster", "observed_at") if name in tree}
     coverage = own_values(tree.pop("coverage"))
     made = {**first, **tree, "coverage": coverage}
@@ -56,15 +56,20 @@ def marked_tree(answer: Answer) -> Tree:
 
 def plain(value: object) -> object:
     """Any value as JSON, without nulls in objects, with every string fit to be shown."""
+    return each_string(_plain(value), without_quotes)
+
+
+def _plain(value: object) -> object:
+    """As `plain`, with strings told apart by type."""
     if isinstance(value, str):
         return _shown(value)
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, dict):
         every = cast("dict[object, object]", value).items()
-        return {redact(clean(str(key))): plain(one) for key, one in every if one is not None}
+        return {redact(clean(str(key))): _plain(one) for key, one in every if one is not None}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(one) for one in cast("list[object]", value)]
+        return [_plain(one) for one in cast("list[object]", value)]
     return to_jsonable_python(value)
 
 

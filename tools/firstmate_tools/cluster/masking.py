@@ -14,7 +14,7 @@ from typing import Any, cast
 from firstmate_tools.errors import FailedReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import CONFIG_MAP, CONTROLLER_REVISION, KNOWN, Kind
-from firstmate_tools.text import MARK, clean, redact
+from firstmate_tools.text import clean, is_harmless, is_secret, mark, redact
 
 from .logtext import split_stamps
 
@@ -41,11 +41,13 @@ _FREE = frozenset(
 """Fields of built-in kinds in which people and programs write what they like."""
 _MATCHED = frozenset({"apiVersion", "kind", "name", "namespace", "image", "imageID", "containerID", "uid", "labels"})
 """Fields of custom resources that are left alone; all others are redacted, because nobody knows their schema."""
-_PLAINLY_SECRET = re.compile(r"(?i)(?:password|passwd|api_?key|secret_?key|private_?key|client_?secret|access_?token)")
+_NAMES_A_SECRET = re.compile(
+    r"(?i)(?:.*[a-z])?(?<!client)(?<!client_)(?<!app)(?<!shared)(?<!consumer)(?:secrets?|credentials?)"
+)
+_OBJECT_NAME = re.compile(r"[a-z]+(?:[-.][a-z0-9]+)+")
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
-_ONE_WORD = re.compile(r"[^\s,;&\"'}]+")
-_BLOCK_START = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_BLOCK_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+_BLOCK_START = re.compile(r"-----BEGIN [A-Z0-9 ]{0,60}PRIVATE KEY(?: BLOCK)?-----")
+_BLOCK_END = re.compile(r"-----END [A-Z0-9 ]{0,60}PRIVATE KEY(?: BLOCK)?-----")
 _BUILT_IN = {(kind.group, kind.plural) for kind in KNOWN if kind is not CONTROLLER_REVISION}
 """A ControllerRevision holds another object, of a kind that it does not name."""
 
@@ -67,23 +69,15 @@ def _mask(value: str) -> str:
 _masked = lru_cache(maxsize=50_000)(_mask)
 
 
-@lru_cache(maxsize=10_000)
-def _secret_name(name: str) -> bool:
-    """Whether `redact` takes a value of this name for a secret."""
-    return redact(f"{name}=Zx81probe") != f"{name}=Zx81probe"
-
-
 def masked_named(name: str, value: str) -> str:
     """The value of an environment variable or ConfigMap key, marked where its name says that it is secret.
 
-    A single word is judged as in `NAME=word`: switches, small numbers, paths and references stay. Of a value of several
-    lines only the secrets in it are marked: it is a file, and its name says what it configures.
+    Switches, small numbers, paths and references stay. Of a value of several lines only the secrets in it are marked:
+    it is a file, and its name says what it configures.
     """
-    if not _secret_name(name) or not value.strip():
+    if not is_secret(name, whole=True) or not value.strip() or is_harmless(value):
         return masked_text(value)
-    if _ONE_WORD.fullmatch(value):
-        return redact(f"{name}={value}")[len(name) + 1 :]
-    return masked_text(value) if "\n" in value.strip() else MARK.format("value")
+    return masked_text(value) if "\n" in value.strip() else mark("value")
 
 
 def masked(obj: Obj, kind: Kind) -> Obj:
@@ -107,7 +101,7 @@ def _config_map(obj: Obj) -> Obj:
             for key, value in cast("Obj", obj["data"]).items()
         }
     if isinstance(obj.get("binaryData"), dict):
-        made["binaryData"] = dict.fromkeys(cast("Obj", obj["binaryData"]), "")
+        made["binaryData"] = dict.fromkeys(cast("Obj", obj["binaryData"]), mark("binary"))
     return made
 
 
@@ -127,8 +121,12 @@ def _value(key: str, value: Any, depth: int, *, free: bool, custom: bool) -> Any
         custom: inside a custom resource, where everything is free but what objects are matched by.
     """
     if isinstance(value, str):
-        if custom and _PLAINLY_SECRET.fullmatch(key):
-            return masked_named("password", value)
+        if (
+            custom
+            and is_secret(key, whole=True)
+            and not (_NAMES_A_SECRET.fullmatch(key) and _OBJECT_NAME.fullmatch(value))
+        ):
+            return masked_named(key, value)
         return masked_text(value) if free else value
     if not isinstance(value, dict | list):
         return value
@@ -203,7 +201,7 @@ def _without_blocks(stamps: list[str], lines: list[str]) -> tuple[list[str], lis
         start = _BLOCK_START.search(rest)
         if start is not None and _BLOCK_END.search(rest, start.end()) is None:
             inside = True
-            rest = rest[: start.start()] + MARK.format("private-key")
+            rest = rest[: start.start()] + mark("private-key")
         kept_stamps.append(stamp)
         kept.append(rest)
     return kept_stamps, kept

@@ -6,10 +6,12 @@ ownership (`fieldsV1`) goes as well: it is a third of an object's bytes and noth
 on an odd object, and must never be skipped for one.
 """
 
+import re
 from typing import Any, cast
 
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import SECRET, Kind
+from firstmate_tools.text import mark
 
 APPLIED_COPIES = frozenset(
     {
@@ -20,6 +22,8 @@ APPLIED_COPIES = frozenset(
     }
 )
 """Annotations in which kubectl, kapp, Rancher and the Banzai operators keep a copy of the object as it was applied."""
+_COPY_OF_SECRET = re.compile(r"[\"']?kind[\"']?\s{0,5}:\s{0,5}[\"']?Secret\b")
+"""A Secret, as JSON or YAML, in whatever annotation."""
 
 
 def scrub(obj: Obj, kind: Kind | None = None) -> Obj:
@@ -51,6 +55,9 @@ def _scrub_metadata(metadata: Any) -> None:
     if isinstance(annotations, dict):
         for key in APPLIED_COPIES & cast("Obj", annotations).keys():
             del annotations[key]
+        for key, value in cast("Obj", annotations).items():
+            if isinstance(value, str) and "Secret" in value and _COPY_OF_SECRET.search(value):
+                annotations[key] = mark("secret-object")
     owners = here.get("managedFields")
     if isinstance(owners, list):
         for entry in cast("list[object]", owners):

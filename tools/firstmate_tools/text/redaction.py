@@ -72,14 +72,15 @@ _PROSE = (
     "not|no|is|was|are|the|for|in|from|with|to|of|and|or|found|expired|invalid|missing|required|rejected|denied|errors?"
     "|failed|failure|unauthorized|unauthenticated|forbidden|unexpected|unable|cannot|timeout|refused|empty|unset"
     "|unknown|undefined|ok|okay|valid|verified|revoked|malformed|unavailable|eof|enabled|disabled|set|configured"
-    "|created|updated|deleted|loaded|mounted|rotated|refreshed|renewed|present|absent|default|optional|get|post|put"
-    "|head|dial|context|http|https|rpc|secrets?|tokens?|passwords?|string|object|bytes?|yes"
+    "|created|updated|deleted|loaded|mounted|rotated|refreshed|renewed|present|absent|get|post|put|head|dial|rpc"
 )
 _NO_SECRET = re.compile(
-    rf"(?i)(?:|true|false|null|none|nil|\*+|x{{3,}}|redacted|\d{{1,3}}|\d+(?:\.\d+)?(?:ms|[smhd]|[kmgt]i?b?)"
-    r"|<[^>]*>?|\([^)]*\)?|\$\(\w*\)?|\$\{[^}]*\}?|\{\{.{0,200}|\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|[.…]+"
-    rf"|{_PROSE})[.,;:!)\]]*"
+    r"(?i)(?:|true|false|null|none|nil|\*+|x{3,}|redacted|\d{1,3}|\d+(?:\.\d+)?(?:ms|[smhd]|[kmgt]i?b?)"
+    r"|<[^>]*>?|\((?:hidden|masked|redacted|none|empty|unset|not set)?\)?"
+    r"|\$\(\w*\)?|\$\{[^}]*\}?|\{\{.{0,200}|\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|[.…]+"
+    r")[.,;:!)\]]*"
 )
+_FIRST_OF_SENTENCE = re.compile(rf"(?i)(?:{_PROSE})[.,;:!)\]]*")
 _NUMBER = re.compile(r"\d{1,12}")
 _PATH = re.compile(r"(?:file:/)?/(?:[\w.@%-]{0,60}/?)*+")
 _MIXED = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[a-z])(?=[^/]*[A-Z])[A-Za-z0-9]{16,}")
@@ -148,7 +149,9 @@ def _scheme(match: re.Match[str]) -> str:
 def _header(match: re.Match[str]) -> str:
     head, scheme, value = match[1], match[2] or "", match[3]
     known = scheme.strip().lower() in _SCHEMES
-    prose = _NO_SECRET.fullmatch(value) or (not known and _LETTERS.fullmatch(value))
+    prose = (
+        _NO_SECRET.fullmatch(value) or _FIRST_OF_SENTENCE.fullmatch(value) or (not known and _LETTERS.fullmatch(value))
+    )
     return match[0] if prose else head + scheme + mark("credential")
 
 
@@ -174,7 +177,7 @@ def _element(match: re.Match[str]) -> str:
 
 def _flag(match: re.Match[str]) -> str:
     value = match[4]
-    if not is_secret(match["name"]) or (_LETTERS.fullmatch(value) and _NO_SECRET.fullmatch(value)):
+    if not is_secret(match["name"]) or (_FIRST_OF_SENTENCE.fullmatch(value)):
         return match[0]
     return f"{match[1]}{match[3]}{_instead(value)}"
 
@@ -231,7 +234,7 @@ def _instead(value: str) -> str:
     quote = head[0] if head else ""
     closed = bool(quote) and len(value) > len(quote) and value.endswith(quote)
     inner = value[len(quote) : len(value) - len(quote) if closed else len(value)]
-    if is_harmless(inner):
+    if is_harmless(inner) or (not quote and _FIRST_OF_SENTENCE.fullmatch(inner)):
         return value
     return f"{quote}{mark('value')}{quote if closed else ''}"
 

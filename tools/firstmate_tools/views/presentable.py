@@ -9,7 +9,7 @@ from firstmate_tools import fields, kinds
 from firstmate_tools.cluster.masking import masked
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
-from firstmate_tools.text import squeeze, told
+from firstmate_tools.text import inline, squeeze, told
 
 MOST_CONCISE = 9_000
 """Characters of JSON that a concise object takes at most, as far as cutting texts and lists gets it there."""
@@ -43,7 +43,10 @@ class _Cutter:
             if level >= self.levels:
                 self.notes.append(f"{path}: left out")
                 return f"({len(inner)} fields)"
-            return {key: self.cut(one, f"{path}.{key}" if path else key, level + 1) for key, one in inner.items()}
+            return {
+                key: self.cut(one, f"{path}.{inline(key)}" if path else inline(key), level + 1)
+                for key, one in inner.items()
+            }
         return value
 
 
