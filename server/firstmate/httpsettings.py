@@ -110,6 +110,9 @@ class LimitSettings(_Table):
         overall: calls at the same time; more are told 503.
         per_caller: calls of one caller at the same time; more are told 429.
         streams_per_caller: open event streams of one caller (2025-11-25 clients hold one for a session).
+        sessions: open sessions of 2025-11-25 clients; more are told 503.
+        sessions_per_caller: those of one caller; more are told 429.
+        session_idle_s: after so long without a request a session is closed.
         per_second: requests of one caller, over time.
         burst: requests of one caller at once, before that rate holds; more are told 429.
     """
@@ -122,6 +125,9 @@ class LimitSettings(_Table):
     overall: int = Field(default=64, ge=1)
     per_caller: int = Field(default=16, ge=1)
     streams_per_caller: int = Field(default=16, ge=1)
+    sessions: int = Field(default=2000, ge=1)
+    sessions_per_caller: int = Field(default=200, ge=1)
+    session_idle_s: float = Field(default=900, gt=0)
     per_second: float = Field(default=20, gt=0)
     burst: int = Field(default=200, ge=1)
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from contract.test_http_tokens import entry, written
-from contract.web_doubles import Served, serving
+from contract.web_doubles import LEGACY, Served, serving
 
 from firstmate.mcp.web.limits import Rate, Slots, TooManyError
 from firstmate_tools.cluster.base import Cluster
@@ -130,6 +130,22 @@ async def test_deep_or_broken_json_is_an_answer_not_a_fault(tokens: str) -> None
         async with httpx2.AsyncClient() as client:
             for body in (b"[" * 100_000, b"{", b"\xff", b"[]", b"1", json.dumps({"method": ["x"]}).encode()):
                 assert (await client.post(served.url, content=body, headers=headers)).status_code == 400
+
+
+async def test_sessions_of_one_caller_are_bounded_until_they_are_closed_or_forgotten(tokens: str) -> None:
+    limits = {"sessions_per_caller": 2, "session_idle_s": 1.5}
+    async with serving(tokens_file=tokens, limits=limits) as served:
+        first, _ = [await served.open_session("t-ann") for _ in range(2)]
+        params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        third = await served.post("initialize", params, token="t-ann", version=LEGACY)
+        assert third.status_code == 429 and int(third.headers["retry-after"]) <= 2
+        await served.open_session("t-bob")
+        async with httpx2.AsyncClient() as client:
+            await client.delete(served.url, headers={"authorization": "Bearer t-ann", "mcp-session-id": first})
+        await served.open_session("t-ann")
+        assert (await served.post("initialize", params, token="t-ann", version=LEGACY)).status_code == 429
+        await asyncio.sleep(1.6)
+        await served.open_session("t-ann")
 
 
 def test_a_bucket_refills_and_forgets_whom_it_has_not_seen() -> None:

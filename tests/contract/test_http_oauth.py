@@ -72,6 +72,14 @@ async def test_what_is_no_good_token_is_told_so(issuer: Issuer, served: Served, 
     assert served.trail == []
 
 
+@pytest.mark.parametrize("path", ["/mcp%0a", "/mcp/", "//mcp", "/mcp%2f", "/MCP", "/healthz/../mcp", "/sse", "/"])
+async def test_no_other_spelling_of_the_path_leads_past_the_gate(served: Served, path: str) -> None:
+    async with httpx2.AsyncClient() as client:
+        address = httpx2.URL(served.base, raw_path=path.encode())
+        answers = [await client.request(method, address) for method in ("GET", "POST", "DELETE", "OPTIONS")]
+    assert {one.status_code for one in answers} == {401}
+
+
 async def test_a_weak_key_is_not_enough(issuer: Issuer) -> None:
     issuer.add("weak", "RS256", bits=1024)
     async with serving(oauth={"issuer": issuer.url}) as served:

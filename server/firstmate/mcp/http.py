@@ -153,6 +153,8 @@ def gated(server: FirstmateServer, where: Listening, port: int, trail: Trail | N
         streamable_http_path=PATH,
         host=where.host,
         max_request_body_size=http.limits.body_bytes,
+        max_sessions=http.limits.sessions,
+        session_idle_timeout=http.limits.session_idle_s,
         transport_security=_names(where),
     )
     resource = resource_of(where, port)
@@ -198,7 +200,7 @@ def _authentication(http: HttpSettings, resource: str) -> Authentication:
     else:
         fetch = jwks.from_server(http.oauth.issuer, http.oauth.jwks_uri)
     audience = http.oauth.audience or (resource,)
-    return Authentication(tokens, AccessTokens(http.oauth, audience, scopes, jwks.Keys(fetch)))
+    return Authentication(tokens, AccessTokens(http.oauth, audience, scopes, jwks.Keys(fetch, pause_s=jwks.PAUSE_S)))
 
 
 def serve(
@@ -217,7 +219,17 @@ def serve(
     """
     listener = bind(where)
     http, port = where.settings, int(listener.getsockname()[1])
-    gate, readiness = gated(server, where, port, trail)
+    uvicorns = running(*gated(server, where, port, trail), http)
+    say(url_of(where, port), port)
+    anyio.run(_serve, uvicorns, listener, server)
+
+
+def running(gate: Gate, readiness: probes.Readiness, http: HttpSettings) -> Server:
+    """uvicorn in front of the gate.
+
+    Raises:
+        ConfigurationError: certificate or key cannot be used.
+    """
     config = uvicorn.Config(
         gate,
         http=protocol(http.limits.header_s),
@@ -233,17 +245,11 @@ def serve(
         ssl_certfile=http.tls_cert,
         ssl_keyfile=http.tls_key,
     )
-    _load(config)
-    running = Server(config, gate, readiness, drain_s=http.drain_s, grace_s=http.grace_s)
-    say(url_of(where, port), port)
-    anyio.run(_serve, running, listener, server)
-
-
-def _load(config: uvicorn.Config) -> None:
     try:
         config.load()
     except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(f"http.tls_cert and http.tls_key cannot be used: {error}.") from error
+    return Server(config, gate, readiness, drain_s=http.drain_s, grace_s=http.grace_s)
 
 
 async def _serve(running: uvicorn.Server, listener: socket.socket, server: FirstmateServer) -> None:

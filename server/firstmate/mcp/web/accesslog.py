@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import orjson
+from starlette.datastructures import Headers
 from starlette.types import Message, Send
 
 from firstmate.caller import Caller
@@ -31,6 +32,7 @@ class Entry:
         path: one of ours, or `(other)`.
         status: None where the client went before there was one.
         why: in a word, where it was refused.
+        session: the session that the answer opened; never written down.
     """
 
     request: str
@@ -45,6 +47,7 @@ class Entry:
     status: int | None = None
     sent: int = 0
     complete: bool = False
+    session: str = ""
 
     def watching(self, send: Send) -> Send:
         """A `send` that counts what passes."""
@@ -52,6 +55,7 @@ class Entry:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.status = message["status"]
+                self.session = Headers(raw=message.get("headers", [])).get("mcp-session-id", "")
             elif message["type"] == "http.response.body":
                 self.sent += len(message.get("body", b""))
                 self.complete = not message.get("more_body", False)

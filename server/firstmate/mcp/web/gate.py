@@ -2,8 +2,8 @@
 
 `mcp/http.py` wraps the SDK's application in it. In this order: who calls, how often, how many at once, how large, what
 for. What the libraries have is theirs: uvicorn bounds headers and connections, starlette routes, the SDK checks Host
-and Origin and binds a session to the principal that the gate names. Must never let a request to /mcp through without a
-`Caller`, nor look for one anywhere but in the Authorization header.
+and Origin and binds a session to the principal that the gate names. Must never let a request through without a
+`Caller`, the open paths apart, nor look for one anywhere but in the Authorization header.
 """
 
 import secrets
@@ -27,7 +27,7 @@ from firstmate.mcp.web import responses
 from firstmate.mcp.web.accesslog import OTHER, Entry, Log
 from firstmate.mcp.web.authentication import Authentication, Challenges, UnauthenticatedError
 from firstmate.mcp.web.jwks import KeysUnavailableError
-from firstmate.mcp.web.limits import Rate, Slots, TooManyError
+from firstmate.mcp.web.limits import Rate, Sessions, Slots, TooManyError
 from firstmate.mcp.web.message import (
     Asked,
     BodyTooLargeError,
@@ -94,6 +94,7 @@ class Gate:
         self._strangers = Rate(limits.per_second, limits.burst)
         self._calls = Slots(limits.per_caller, limits.overall)
         self._streams = Slots(limits.streams_per_caller, limits.overall * _STREAMS_FOR_ALL)
+        self._sessions = Sessions(limits.sessions_per_caller, limits.session_idle_s)
         self._under_way: dict[int, _Under] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,7 +128,8 @@ class Gate:
             one.scope.cancel()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
-        if scope["path"] != self._door.path:
+        # Whatever is not open to anybody is closed: a router may take more spellings of /mcp for it than one.
+        if scope["path"] in self._door.open_paths:
             self._take(self._strangers, (_peer(scope), entry.path))
             await self._app(scope, receive, send)
             return
@@ -155,6 +157,8 @@ class Gate:
                 entry.tool = found.tool if found.tool in self._door.tools else OTHER
                 spec = self._door.tools.get(found.tool)
                 self._need(caller, spec.family if spec is not None else "read", entry, found)
+            if found.method == "initialize":
+                self._sessions.check(caller.key, time.monotonic())
             receive = again(body, receive)
         if caller.kind != "anonymous":
             scope["user"], scope["auth"] = _principal(caller), AuthCredentials(sorted(caller.families))
@@ -165,8 +169,19 @@ class Gate:
                 await self._inside(scope, receive, send)
         finally:
             del self._under_way[id(under)]
+            self._session(scope["method"], headers, entry, caller)
         if under.scope.cancelled_caught:
             await _cut_short(send, entry)
+
+    def _session(self, method: str, headers: Headers, entry: Entry, caller: Caller) -> None:
+        """Counts the session that a request opened, used or closed."""
+        session = entry.session or headers.get("mcp-session-id", "")
+        if not session or entry.status is None or entry.status >= 400:
+            return
+        if method == "DELETE":
+            self._sessions.closed(caller.key, session)
+        else:
+            self._sessions.used(caller.key, session, time.monotonic())
 
     async def _caller(self, scope: Scope) -> Caller:
         try:

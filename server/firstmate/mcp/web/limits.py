@@ -64,6 +64,40 @@ class Rate:
         bucket.tokens -= 1
 
 
+class Sessions:
+    """How many sessions (of 2025-11-25 clients) each key has open: each costs memory until it is closed or forgotten.
+
+    Args:
+        each: the most for one key.
+        idle_s: after so long without a request one is forgotten.
+    """
+
+    def __init__(self, each: int, idle_s: float) -> None:
+        self._each, self._idle_s = each, idle_s
+        self._used: dict[Hashable, dict[str, float]] = {}
+
+    def check(self, key: Hashable, now: float) -> None:
+        """Returns where the key may open one more.
+
+        Raises:
+            TooManyError: it has too many.
+        """
+        live = {one: at for one, at in self._used.get(key, {}).items() if now - at < self._idle_s}
+        self._used[key] = live
+        if len(live) >= self._each:
+            raise TooManyError(self._idle_s - (now - min(live.values())))
+        if not live:
+            del self._used[key]
+
+    def used(self, key: Hashable, session: str, now: float) -> None:
+        """The session was opened, or served a request."""
+        self._used.setdefault(key, {})[session] = now
+
+    def closed(self, key: Hashable, session: str) -> None:
+        """The session is no more."""
+        self._used.get(key, {}).pop(session, None)
+
+
 @dataclass(slots=True)
 class Slots:
     """What runs at the same time, of each key and altogether.
