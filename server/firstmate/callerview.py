@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from firstmate.caller import current
+from firstmate_tools.aws.reader import Aws
 from firstmate_tools.cluster.base import Cluster, ClusterSet, ClusterSource, LogRequest
-from firstmate_tools.errors import DeniedError
+from firstmate_tools.errors import DeniedError, UsageError
 from firstmate_tools.reads import Grant
 from firstmate_tools.results import ClusterIdentity
 
@@ -38,6 +39,20 @@ class CallersView:
 
     def source(self, name: str | None = None) -> ClusterSource:
         return _Source(self._clusters.source(name), self._logs_scope)
+
+    def aws(self, grant: Grant, *, profile: str | None, region: str | None, deadline_s: float) -> Aws:
+        """As firstmate itself, whoever calls: so a caller from elsewhere names no profile but those of the clusters.
+
+        Raises:
+            UsageError: no configured cluster names this profile.
+        """
+        known = sorted({one.aws.profile for one in self.describe() if one.aws and one.aws.profile})
+        if profile and profile not in known:
+            raise UsageError(
+                f"No configured cluster names the AWS profile {profile[:80]!r}.",
+                f"There are: {', '.join(known) or 'none'}; without profile, firstmate's own is asked.",
+            )
+        return self._clusters.aws(grant, profile=profile, region=region, deadline_s=deadline_s)
 
     async def close(self) -> None:
         await self._clusters.close()

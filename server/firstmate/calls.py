@@ -19,7 +19,7 @@ from typing import Any, cast
 from firstmate.arguments import CLUSTER, validate
 from firstmate.caller import current
 from firstmate.nearest import nearest
-from firstmate_tools.cluster.base import ClusterSet, Usage
+from firstmate_tools.cluster.base import ClusterSet, Granted, Usage
 from firstmate_tools.errors import FirstmateError, TimedOutError, UsageError
 from firstmate_tools.reads import Grant
 from firstmate_tools.results import Answer
@@ -146,7 +146,7 @@ class Calls:
         if spec.given == "nothing":
             return await spec.function(**arguments)
         if spec.given == "clusters":
-            return await spec.function(self.clusters, **arguments)
+            return await spec.function(Granted(self.clusters, _grant(spec), spec.deadline_s), **arguments)
         source = self.clusters.source(arguments.pop(CLUSTER))
         watch.cluster = source.name
         async with source.open(_grant(spec), deadline_s=spec.deadline_s) as cluster:

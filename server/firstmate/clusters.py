@@ -13,10 +13,13 @@ from pathlib import Path
 from firstmate import user_agent
 from firstmate.contexts import paths_of, read_contexts
 from firstmate.settings import ClusterSettings, Settings
+from firstmate_tools.aws.place import Place
+from firstmate_tools.aws.reader import Aws
 from firstmate_tools.cluster.base import ClusterSource
 from firstmate_tools.cluster.impersonation import ActAs
 from firstmate_tools.errors import ConfigurationError, SnapshotError, UnknownClusterError
-from firstmate_tools.results import ClusterIdentity
+from firstmate_tools.reads import Grant
+from firstmate_tools.results import AwsPlace, ClusterIdentity
 
 DEMO = "demo"
 BUNDLED = Path(__file__).parent / "data" / "demo.tar.gz"
@@ -75,9 +78,18 @@ class ConfiguredClusters:
     def describe(self) -> Sequence[ClusterIdentity]:
         """Who each is, from configuration alone."""
         return [
-            ClusterIdentity(name=name, server=one.server or None, snapshot=_file_name(one.settings.snapshot))
+            ClusterIdentity(
+                name=name,
+                server=one.server or None,
+                snapshot=_file_name(one.settings.snapshot),
+                aws=_aws_place(one.settings),
+            )
             for name, one in self._fresh().items()
         ]
+
+    def aws(self, grant: Grant, *, profile: str | None, region: str | None, deadline_s: float) -> Aws:
+        """AWS at a place; see `ClusterSet.aws`. Sends nothing."""
+        return Aws(Place(profile or "", region or ""), grant, deadline_s=deadline_s)
 
     def user(self, name: str) -> str:
         """Whom firstmate is to a cluster by its kubeconfig: the user entry, and whom it acts as. "" where unknown."""
@@ -168,9 +180,18 @@ def _source(name: str, settings: ClusterSettings, act_as: ActAs | None) -> Clust
         return SnapshotSource(name, snapshot_path(settings.snapshot), whole=settings.whole)
     from firstmate_tools.cluster.live import LiveSource
 
+    if settings.eks is not None:
+        place = Place(settings.profile or "", settings.region or "", settings.role_arn or "")
+        return LiveSource.eks(name, settings.eks, place, user_agent=user_agent(), act_as=act_as)
     if settings.in_cluster:
         return LiveSource.in_cluster(name, user_agent=user_agent(), act_as=act_as)
     return LiveSource(name, settings.kubeconfig, settings.context, user_agent=user_agent(), act_as=act_as)
+
+
+def _aws_place(settings: ClusterSettings) -> AwsPlace | None:
+    if settings.eks is None:
+        return None
+    return AwsPlace(region=settings.region, profile=settings.profile, eks=settings.eks)
 
 
 def snapshot_path(named: str) -> Path:

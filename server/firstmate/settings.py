@@ -40,9 +40,12 @@ NESTED = "__"
 
 
 class ClusterSettings(BaseModel):
-    """One cluster: a kubeconfig context, the cluster that this process runs in, or a snapshot.
+    """One cluster: a kubeconfig context, an EKS cluster by name, the one that this process runs in, or a snapshot.
 
-    `whole` says of a snapshot that it holds all namespaces, where its layout cannot tell.
+    Attributes:
+        eks: its name in EKS: endpoint and CA come from there and tokens are signed here; it needs no kubeconfig.
+        region, profile, role_arn: for `eks`; left out, they are as the AWS CLI would take them. The role is assumed.
+        whole: says of a snapshot that it holds all namespaces, where its layout cannot tell.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,14 +53,20 @@ class ClusterSettings(BaseModel):
     context: str | None = None
     kubeconfig: str | None = None
     in_cluster: bool = False
+    eks: str | None = Field(default=None, pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
     snapshot: str | None = None
     whole: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> "ClusterSettings":
         live = self.context is not None or self.kubeconfig is not None
-        if live + self.in_cluster + (self.snapshot is not None) != 1:
-            raise ValueError("a cluster has either context (with or without kubeconfig), in_cluster or snapshot")
+        if live + self.in_cluster + (self.snapshot is not None) + (self.eks is not None) != 1:
+            raise ValueError("a cluster has either context (with or without kubeconfig), eks, in_cluster or snapshot")
+        if self.eks is None and (self.region or self.profile or self.role_arn):
+            raise ValueError("region, profile and role_arn go with eks")
         return self
 
 

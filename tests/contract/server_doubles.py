@@ -11,7 +11,7 @@ from doubles import FakeCluster
 from firstmate.arguments import input_schema
 from firstmate.catalogue import all_tools
 from firstmate_tools.catalogue import declared_reads
-from firstmate_tools.errors import ConfigurationError, FirstmateError, UnknownClusterError
+from firstmate_tools.errors import ConfigurationError, FirstmateError, NotConfiguredError, UnknownClusterError
 from firstmate_tools.reads import Grant
 from firstmate_tools.recorder import record
 from firstmate_tools.results import ClusterIdentity
@@ -69,6 +69,13 @@ class Source:
         pass
 
 
+class NoAws:
+    """AWS where nobody has logged in."""
+
+    async def region(self) -> str:
+        raise NotConfiguredError("No AWS credentials.", "Log in to AWS.")
+
+
 class Clusters:
     """A `ClusterSet` of doubles, the first the default."""
 
@@ -92,6 +99,9 @@ class Clusters:
             raise UnknownClusterError(f"No cluster {chosen!r}.", f"There are: {', '.join(self.sources)}.")
         return self.sources[chosen]
 
+    def aws(self, grant: Grant, *, profile: str | None, region: str | None, deadline_s: float) -> NoAws:
+        return NoAws()
+
     async def close(self) -> None:
         pass
 
@@ -103,7 +113,14 @@ def record_shop(folder: Path) -> Path:
     return path
 
 
-EXAMPLES = {"kind": "pods", "runbook": "oomkilled", "scope": "pod/web", "name": "web", "pod": "web", "error": "ImagePullBackOff"}
+EXAMPLES = {
+    "kind": "pods",
+    "runbook": "oomkilled",
+    "scope": "pod/web",
+    "name": "web",
+    "pod": "web",
+    "error": "ImagePullBackOff",
+}
 """What a tool's required arguments may be in the shop; a tool that needs another one adds it here."""
 
 

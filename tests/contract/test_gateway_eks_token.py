@@ -10,9 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from firstmate_tools.aws.tokens import presign
 from firstmate_tools.cluster import eks_token
 from firstmate_tools.cluster.auth import Presented, Renewed
-from firstmate_tools.cluster.eks_token import Wanted, presign, sign, wanted
+from firstmate_tools.cluster.eks_token import Wanted, sign, wanted
 from firstmate_tools.cluster.exec_plugin import ExecEntry
 from firstmate_tools.errors import ConfigurationError
 

@@ -8,6 +8,7 @@
     ├── ReadError                      a read did not give an answer: becomes an entry of `not_checked`, never "empty"
     │   ├── DeniedError                401 or 403
     │   ├── NotInstalledError          the API server does not know this kind
+    │   ├── NotConfiguredError         nobody said how to get there: no AWS credentials, no region
     │   ├── NotCollectedError          the snapshot does not hold it
     │   ├── TimedOutError              the deadline passed, or the server gave up
     │   ├── UnreachableError           no connection to the API server at all
@@ -74,6 +75,12 @@ class NotInstalledError(ReadError):
     """The API server does not serve this kind (a CRD that is not installed, an old version)."""
 
     why: ClassVar[Why] = "not_installed"
+
+
+class NotConfiguredError(ReadError):
+    """A source that nobody has said how to reach: no AWS credentials, no region."""
+
+    why: ClassVar[Why] = "not_configured"
 
 
 class NotCollectedError(ReadError):

@@ -37,6 +37,15 @@ class ObjectRef(Model):
         return ObjectRef(kind=ref.kind, namespace=ref.namespace or None, name=ref.name)
 
 
+class AwsPlace(Model):
+    """Where in AWS, and as whom."""
+
+    account: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    eks: str | None = Field(default=None, description="Name of the cluster in EKS")
+
+
 class ClusterIdentity(Model):
     """Who answered."""
 
@@ -44,6 +53,7 @@ class ClusterIdentity(Model):
     server: str | None = Field(default=None, description="Address of the API server")
     snapshot: str | None = Field(default=None, description="The recording that answered instead of a live cluster")
     version: str | None = Field(default=None, description="Kubernetes version")
+    aws: AwsPlace | None = Field(default=None, description="Where it is in AWS, if configured as such")
 
 
 class NotChecked(Model):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
 
+from firstmate_tools.aws.reader import Aws
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
 from firstmate_tools.reads import Grant, NonResource, Read
@@ -243,4 +244,47 @@ class ClusterSet(Protocol):
         """
         ...
 
+    def aws(self, grant: Grant, *, profile: str | None, region: str | None, deadline_s: float) -> Aws:
+        """AWS as this process may ask it, at a place that the caller names.
+
+        Args:
+            grant: the operations that the call may make.
+            profile: of the AWS configuration; None for the one that the environment gives.
+            region: None for the profile's.
+            deadline_s: seconds after which every further read raises TimedOutError.
+
+        Raises:
+            UsageError: the caller may not name this profile.
+        """
+        ...
+
     async def close(self) -> None: ...
+
+
+class Granted:
+    """The clusters as one tool call sees them, with the AWS operations that the tool declared.
+
+    Args:
+        clusters: all that are configured.
+        grant: what the call may read.
+        deadline_s: until when.
+    """
+
+    def __init__(self, clusters: ClusterSet, grant: Grant, deadline_s: float) -> None:
+        self._clusters, self._grant, self._deadline_s = clusters, grant, deadline_s
+
+    def default(self) -> str:
+        """See `ClusterSet.default`."""
+        return self._clusters.default()
+
+    def describe(self) -> Sequence[ClusterIdentity]:
+        """See `ClusterSet.describe`."""
+        return self._clusters.describe()
+
+    def aws(self, profile: str | None = None, region: str | None = None) -> Aws:
+        """AWS at a place, for what the tool declared.
+
+        Raises:
+            UsageError: the caller may not name this profile.
+        """
+        return self._clusters.aws(self._grant, profile=profile, region=region, deadline_s=self._deadline_s)

@@ -1,29 +1,22 @@
 """Signs a token for Amazon EKS in this process, in place of running `aws eks get-token` for every renewal.
 
 `kubeconfig.py` asks `wanted` whether an exec entry is such a call with nothing but options that are known here;
-otherwise the plugin itself runs. A token is a presigned STS GetCallerIdentity request that carries the cluster's name
-in a signed header; the cluster replays it to STS. Must never send that request itself.
+otherwise the plugin itself runs. `aws/tokens.py` signs, under the guard of all that goes to AWS. Must never hand out a
+token but to the credentials of a connection.
 
-Format: https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster and the
-`eks get-token` command of the AWS CLI (v2): 60 s of signature, accepted for 15 minutes, announced as 14.
+Life of a token: `eks get-token` of the AWS CLI (v2): 60 s of signature, accepted for 15 minutes, announced as 14.
 """
 
 import asyncio
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from firstmate_tools.errors import ConfigurationError
-from firstmate_tools.text import shorten, untrusted
+from firstmate_tools.aws.place import Place
 
 from .auth import Presented
 from .exec_plugin import ExecEntry
 
 USED_FOR_S = 13 * 60.0
-_SIGNED_FOR_S = 60
-_PREFIX = "k8s-aws-v1."
-_HEADER = "x-k8s-aws-id"
 _ROLE_SESSION = "EKSGetTokenAuth"
 
 _AWS_OPTIONS = {
@@ -132,57 +125,8 @@ def sign(token: Wanted) -> str:
     Raises:
         ConfigurationError: see `fetch`.
     """
-    import botocore.session  # pyright: ignore[reportMissingTypeStubs]
-    from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+    from firstmate_tools.aws import tokens  # loads botocore
 
-    try:
-        session: Any = botocore.session.Session(profile=token.profile or None)
-        for ours, value in token.settings.items():
-            session.set_config_variable(_SESSION[ours], value)
-        region = token.region or session.get_config_variable("region")
-        if not region:
-            raise ConfigurationError(
-                f"The token for EKS cluster {token.cluster!r} needs an AWS region.",
-                "Add --region to the kubeconfig's exec entry, or set AWS_REGION.",
-            )
-        client: Any = session.create_client("sts", region_name=region)
-        credentials: Any = session.get_credentials()
-        if credentials is None:
-            raise ConfigurationError(
-                f"No AWS credentials to sign a token for EKS cluster {token.cluster!r}.",
-                "Log in to AWS (aws sso login), or set AWS_PROFILE.",
-            )
-        frozen = _assumed(client, token) if token.role else credentials.get_frozen_credentials()
-        return presign(client.meta.endpoint_url, region, frozen, token.cluster)
-    except (BotoCoreError, ClientError) as error:
-        words = shorten(" ".join(untrusted(str(error)).split()), 300)
-        raise ConfigurationError(
-            f"No token for EKS cluster {token.cluster!r}: {words}", "Log in to AWS again, or check profile and role."
-        ) from error
-
-
-def _assumed(client: Any, token: Wanted) -> Any:
-    from botocore.credentials import ReadOnlyCredentials  # pyright: ignore[reportMissingTypeStubs]
-
-    given = client.assume_role(RoleArn=token.role, RoleSessionName=token.session)["Credentials"]
-    return ReadOnlyCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-
-
-def presign(endpoint: str, region: str, credentials: Any, cluster: str) -> str:
-    """The token that proves to a cluster who holds these credentials.
-
-    Args:
-        endpoint: the address of STS in the region's partition.
-        region: the region that the signature is for.
-        credentials: frozen botocore credentials.
-        cluster: the cluster's name.
-    """
-    from botocore.auth import SigV4QueryAuth  # pyright: ignore[reportMissingTypeStubs]
-    from botocore.awsrequest import AWSRequest  # pyright: ignore[reportMissingTypeStubs]
-
-    address = f"{endpoint.rstrip('/')}/?Action=GetCallerIdentity&Version=2011-06-15"
-    request: Any = AWSRequest(method="GET", url=address, headers={_HEADER: cluster})
-    signer: Any = SigV4QueryAuth(credentials, "sts", region, expires=_SIGNED_FOR_S)
-    signer.add_auth(request)
-    url: str = request.url
-    return _PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+    place = Place(token.profile, token.region, token.role)
+    settings = {_SESSION[ours]: value for ours, value in token.settings.items()}
+    return tokens.sign(token.cluster, place, token.session, settings)

@@ -111,6 +111,17 @@ def _decoded(holder: Obj, key: str) -> str:
         raise ConfigurationError(f"The kubeconfig's {key} is not base64 of PEM.") from error
 
 
+def configured(server: str, authority: str) -> Any:
+    """The official client's configuration for an address and its CA in PEM."""
+    from kubernetes.aio.client.configuration import Configuration
+
+    configuration: Any = Configuration()
+    configuration.host = server
+    configuration.ca_cert_data = authority
+    _relax(configuration)
+    return configuration
+
+
 def _relax(configuration: Any) -> None:
     # From Python 3.13 on, X509_STRICT refuses certificates that Go, and so kubectl, accepts: those of many clusters.
     configuration.disable_strict_ssl_verification = True

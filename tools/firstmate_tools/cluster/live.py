@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from firstmate_tools import fields as read
+from firstmate_tools.aws.place import Place
 from firstmate_tools.errors import ConfigurationError, DeniedError, ObjectNotFoundError, UsageError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import POD, Kind
 from firstmate_tools.reads import Grant, NonResource, Read
-from firstmate_tools.results import ClusterIdentity
+from firstmate_tools.results import AwsPlace, ClusterIdentity
 
 from .access import review
 from .answers import UnauthenticatedError, UnhealthyError
@@ -69,6 +70,7 @@ class LiveSource:
         self._act_as = act_as
         self._gateway: Gateway | None = None
         self._memory = Memory()
+        self._aws: AwsPlace | None = None
 
     @classmethod
     def in_cluster(
@@ -93,6 +95,32 @@ class LiveSource:
         source._connect = lambda: _from_pod(folder)
         return source
 
+    @classmethod
+    def eks(
+        cls,
+        name: str,
+        cluster: str,
+        place: Place,
+        *,
+        user_agent: str | None = None,
+        limits: Limits | None = None,
+        act_as: ActAs | None = None,
+    ) -> "LiveSource":
+        """A cluster by its name in Amazon EKS.
+
+        Args:
+            name: what results call it.
+            cluster: its name in EKS.
+            place: region, profile and role.
+            user_agent: None for `firstmate/<version>`.
+            limits: how hard the cluster may be asked.
+            act_as: says for each call as whom to ask; None to ask always as firstmate itself.
+        """
+        source = cls(name, user_agent=user_agent, limits=limits, act_as=act_as)
+        source._connect = lambda: _from_eks(cluster, place)
+        source._aws = AwsPlace(region=place.region or None, profile=place.profile or None, eks=cluster)
+        return source
+
     @property
     def name(self) -> str:
         return self._name
@@ -111,7 +139,9 @@ class LiveSource:
         if not seen.asked_version:
             seen.version = await _version_of(gateway, call)
             seen.asked_version = True
-        identity = ClusterIdentity(name=self._name, server=gateway.connection.server, version=seen.version)
+        identity = ClusterIdentity(
+            name=self._name, server=gateway.connection.server, version=seen.version, aws=self._aws
+        )
         yield LiveCluster(self, gateway, call, identity)
 
     async def answers(self, *, deadline_s: float) -> None:
@@ -162,6 +192,12 @@ def _from_kubeconfig(kubeconfig: Path | str | None, context: str | None) -> Conn
     from .kubeconfig import connection_of
 
     return connection_of(kubeconfig, context)
+
+
+def _from_eks(cluster: str, place: Place) -> Connection:
+    from .eks import connection_of
+
+    return connection_of(cluster, place)
 
 
 def _from_pod(folder: Path | None) -> Connection:
