@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9]{1,128}")
 _GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b")
 """The end of a generated name (see `views.descent`)."""
 _IN_CONTAINER = re.compile(r"spec\.\w*[cC]ontainers\{(.+)\}")
-_LONE = frozenset({"Pod", "Node", "Service", "Ingress"})
+_LONE = frozenset({"Pod", "Node", "Service", "Ingress", "PersistentVolumeClaim"})
 """Kinds that make nothing of which events would be asked along."""
 
 

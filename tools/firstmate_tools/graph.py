@@ -26,6 +26,8 @@ TEMPLATED = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.REPLI
 """Kinds with a pod template at spec.template."""
 LINKED = frozenset({kinds.POD, kinds.SERVICE, kinds.INGRESS, *TEMPLATED})
 """Kinds that a graph links by more than their owners."""
+_HOLDS: dict[str, tuple[Edge, ...]] = {"PersistentVolumeClaim": ("mounts",)}
+"""Kinds whose users belong to a question about them."""
 
 
 class Graph:
@@ -77,7 +79,8 @@ class Graph:
         return top
 
     def related(self, ref: Ref) -> set[Ref]:
-        """What belongs to a question about one object: its owners, what they own, what selects and routes to those.
+        """What belongs to a question about one object: its owners, what they own and claim, what selects and routes to
+        those.
 
         A Service's or Ingress's backends belong to it, other Services of the same pods do not.
         """
@@ -85,11 +88,12 @@ class Graph:
         if ref.kind == "Ingress":
             seeds |= set(self.before(ref, "routes"))
         backends = {b for seed in seeds for b in self.before(seed, "selects")}
-        hosted = set(self.after(ref, "hosts"))
+        hosted = set(self.after(ref, "hosts", *_HOLDS.get(ref.kind, ())))
         family = seeds | backends | hosted
         for member in list(family):
             family |= set(self.owners(member))
         family = self.reach(family, "owns")
+        family |= {c for member in family for c in self.before(member, "mounts") if c.kind == "PersistentVolumeClaim"}
         return family | self.reach(seeds if ref.kind in {"Service", "Ingress"} else family, "selects", "routes")
 
     @staticmethod
@@ -178,6 +182,8 @@ def referenced(pod: Obj) -> set[tuple[str, str]]:
     found = {("Secret", fields.text(entry, "name")) for entry in fields.items(pod, "spec", "imagePullSecrets")}
     for volume in fields.items(pod, "spec", "volumes"):
         found |= {(kind, fields.text(volume, source, key)) for kind, source, key in _VOLUME_SOURCES}
+        if fields.mapping(volume, "ephemeral") and fields.name_of(pod):
+            found.add(("PersistentVolumeClaim", f"{fields.name_of(pod)}-{fields.text(volume, 'name')}"))
         for source in fields.items(volume, "projected", "sources"):
             found |= {("ConfigMap", fields.text(source, "configMap", "name"))}
             found |= {("Secret", fields.text(source, "secret", "name"))}

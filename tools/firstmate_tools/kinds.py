@@ -79,6 +79,7 @@ HORIZONTAL_POD_AUTOSCALER = Kind(
     "HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", "v2", short=("hpa",)
 )
 STORAGE_CLASS = Kind("StorageClass", "storageclasses", "storage.k8s.io", namespaced=False, short=("sc",))
+CSI_DRIVER = Kind("CSIDriver", "csidrivers", "storage.k8s.io", namespaced=False)
 CSI_NODE = Kind("CSINode", "csinodes", "storage.k8s.io", namespaced=False)
 VOLUME_ATTACHMENT = Kind("VolumeAttachment", "volumeattachments", "storage.k8s.io", namespaced=False)
 PRIORITY_CLASS = Kind("PriorityClass", "priorityclasses", "scheduling.k8s.io", namespaced=False, short=("pc",))

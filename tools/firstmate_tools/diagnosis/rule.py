@@ -72,8 +72,13 @@ def explains(*causes: str, along: tuple[Edge, ...]) -> tuple[Explains, ...]:
     return (Explains(frozenset(causes), along),)
 
 
-BACKENDS = explains("service-endpoints-not-ready", along=("owns", "selects"))
-"""What whatever keeps a workload's pods from being ready explains: a Service without ready endpoints."""
+BACKENDS = (
+    *explains("service-endpoints-not-ready", along=("owns", "selects")),
+    *explains("pvc-waiting-for-unschedulable-pod", "volume-mount-timeout", along=("owns",)),
+    *explains("job-retries-or-deadline-exceeded", "cronjob-schedule-missed", along=("owns",)),
+)
+"""What whatever keeps a workload's pods from being ready explains: a Service without ready endpoints, a claim that
+waits for its pod, a kubelet that gives up waiting for volumes, a Job that gave up and the runs that it kept out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ SUPPORTED: tuple[Kind, ...] = (
     kinds.POD,
     kinds.SERVICE,
     kinds.INGRESS,
+    kinds.PERSISTENT_VOLUME_CLAIM,
     kinds.NODE,
 )
 

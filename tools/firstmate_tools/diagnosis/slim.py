@@ -13,8 +13,20 @@ from firstmate_tools.kinds import Kind
 
 _METADATA = ("name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp")
 _CONTAINER = ("name", "image", "ports", "resources", "restartPolicy")
-_POD_SPEC = ("nodeName", "serviceAccountName", "priorityClassName", "schedulerName", "overhead", "resources")
-_KEPT_ANNOTATIONS = ("deployment.kubernetes.io/",)
+_POD_SPEC = ("nodeName", "serviceAccountName", "priorityClassName", "schedulerName", "overhead", "resources", "priority")
+_KEPT_ANNOTATIONS = (
+    "deployment.kubernetes.io/",
+    "volume.kubernetes.io/",
+    "volume.beta.kubernetes.io/",
+    "pv.kubernetes.io/",
+    "storageclass.kubernetes.io/",
+    "storageclass.beta.kubernetes.io/",
+)
+_ON_CLAIMS = ("persistentVolumeClaim", "ephemeral")
+"""Volume sources that stand for a claim: whoever holds a volume may be a pod that is well."""
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+"""Of a pod that runs, the affinity that still keeps others off its node."""
 
 
 def slimmer(kind: Kind, now: datetime) -> Callable[[Obj], Obj]:
@@ -62,6 +74,12 @@ def slim_pod(pod: Obj, now: datetime) -> Obj:
             "conditions": _conditions(status, initial="initContainers" in spec),
         },
     }
+    claims = [v for v in fields.items(spec, "volumes") if any(source in v for source in _ON_CLAIMS)]
+    if claims:
+        lean["spec"]["volumes"] = claims
+    repels = fields.at(spec, "affinity", "podAntiAffinity", _REQUIRED)
+    if repels:
+        lean["spec"]["affinity"] = {"podAntiAffinity": {_REQUIRED: repels}}
     for section in ("containers", "initContainers"):
         if section in spec:
             lean["spec"][section] = [_only(c, _CONTAINER) for c in fields.items(spec, section)]
@@ -89,7 +107,7 @@ def _runs_well(pod: Obj) -> bool:
     )
 
 
-_CONDITIONS = frozenset({"Ready", "PodScheduled"})
+_CONDITIONS = frozenset({"Ready", "PodScheduled", "DisruptionTarget"})
 _INITIAL = _CONDITIONS | {"Initialized"}
 _CONDITION = ("type", "status", "reason", "lastTransitionTime")
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from firstmate_tools import fields, kinds, nodestate, podstate, rollout
-from firstmate_tools.diagnosis import lib, refusals, spent
+from firstmate_tools.diagnosis import claims, lib, refusals, spent
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.link import Root
 from firstmate_tools.diagnosis.report import Unexplained
@@ -14,9 +14,16 @@ from firstmate_tools.text import untrusted
 
 
 def unwell(facts: Facts) -> dict[Ref, str]:
-    """Workloads, lone pods and nodes in scope that are not as they should be, each with its symptom."""
+    """Workloads, lone pods, claims and nodes in scope that are not as they should be, each with its symptom."""
     symptoms: dict[Ref, str] = {}
-    for ref, symptom in (*_pods(facts), *_refused(facts), *_podless(facts), *_rollouts(facts), *_nodes(facts)):
+    for ref, symptom in (
+        *_pods(facts),
+        *_refused(facts),
+        *_podless(facts),
+        *_rollouts(facts),
+        *_nodes(facts),
+        *_claims(facts),
+    ):
         symptoms.setdefault(ref, symptom)
     return symptoms
 
@@ -72,6 +79,17 @@ def _nodes(facts: Facts) -> Symptoms:
     for node in facts.all(kinds.NODE):
         for problem in nodestate.problems(node)[:1]:
             yield ref_of(node, kinds.NODE), problem
+
+
+def _claims(facts: Facts) -> Symptoms:
+    """Claims that lost their volume, or that are long without one, though they do not wait for a first pod."""
+    for claim in claims.claims(facts, "Pending", "Lost"):
+        made = fields.time_at(claim, "metadata", "creationTimestamp")
+        young = made is not None and facts.now - made < podstate.START_UP
+        if claims.phase(claim) == "Pending" and (young or claims.idle(facts, claim)):
+            continue
+        rows = claims.told(facts, claim)
+        yield claims.ref(claim), f"{claims.phase(claim)}{': ' + rows[0].message if rows else ''}"
 
 
 def _retried(facts: Facts, ref: Ref, pod: fields.Obj) -> bool:
