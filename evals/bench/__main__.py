@@ -1,7 +1,8 @@
 """`python -m evals.bench`: measures what firstmate has to be quick, small and light at, and prints it beside the bars.
 
-Rows: `start` (spawn to tools/list, and what a model reads there), `namespace` (diagnose 20 pods), `cluster` (diagnose
-10,000 pods). Exits 1 where a bar is missed. Figures of a busy machine say more about the machine.
+Rows: `start` (spawn to tools/list, and what a model reads there), `namespace` (diagnose 20 pods), `load` (200 callers
+of pod_status over HTTP for a minute), `cluster` (diagnose 10,000 pods). Exits 1 where a bar is missed. Figures of a
+busy machine say more about the machine.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evals.bench import fleet, question, start
+from evals.bench import fleet, load, question, start
 from evals.bench.figures import Figure, shown
 from evals.lab.errors import LabError
 from evals.lab.lab import Lab
 
-ROWS = ("start", "namespace", "cluster")
+ROWS = ("start", "namespace", "load", "cluster")
 app = typer.Typer(add_completion=False)
 
 
@@ -61,11 +62,13 @@ def _measured(name: str, repeat: int | None, pods: int, lab: str | None, *, keep
         return start.measure(repeat)
     if name == "cluster" and lab is not None:
         return question.measure(name, Lab(lab).kubeconfig, None, repeat)
-    nodes = 3 if name == "namespace" else -(-pods // fleet.PODS_A_NODE)
+    nodes = 3 if name in ("namespace", "load") else -(-pods // fleet.PODS_A_NODE)
     with Lab(f"bench-{name}-{os.getpid()}", nodes=nodes, survives=keep) as mine:
-        if name == "namespace":
+        if name in ("namespace", "load"):
             fleet.shop(mine.client, mine.root / _LOGS)
             time.sleep(_SETTLE_S)
+            if name == "load":
+                return load.measure(mine)
             return question.measure(name, mine.kubeconfig, "shop", repeat)
         _say(f"filling a lab with {pods:,} pods; a minute or two where nothing else runs")
         fleet.cluster(mine.client, mine.root / _LOGS, pods, _say)

@@ -39,11 +39,18 @@ def command(*arguments: str) -> list[str]:
     return [str(script), *arguments] if script.is_file() else [sys.executable, "-m", "firstmate", *arguments]
 
 
-def spawn() -> Started:
-    """One server over the bundled snapshot, from its start to its tools."""
+def spawn(*more: str) -> Started:
+    """One server over the bundled snapshot, from its start to its tools.
+
+    Args:
+        more: further flags of `serve`.
+    """
     begin = time.perf_counter()
     with subprocess.Popen(
-        command("serve", "--snapshot", "demo"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command("serve", "--snapshot", "demo", *more),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -103,10 +110,11 @@ def tokens(tool: dict[str, Any]) -> int:
 def measure(repeats: int | None = None) -> list[Figure]:
     """Spawns a few times, after one that fills the caches of the disk."""
     spawn()
-    bare, runs = list[float](), list[Started]()
+    bare, runs, every = list[float](), list[Started](), list[Started]()
     for _ in range(repeats or REPEATS):
         bare.append(_bare())
         runs.append(spawn())
+        every.append(spawn("--toolsets", "all"))
     costs = {tool["name"]: tokens(tool) for tool in runs[0].tools}
     mean = sum(costs.values()) / len(costs)
     walls = [run.wall_s for run in runs]
@@ -115,6 +123,11 @@ def measure(repeats: int | None = None) -> list[Figure]:
         Figure(ROW, "CPU until then", tuple(run.cpu_s for run in runs), "s", CPU_S),
         Figure(ROW, "resident memory then", tuple(run.rss_mb for run in runs), "MB", RSS_MB),
         ratio(ROW, "wall, against a bare Python", walls, bare),
+        Figure(
+            ROW, f"wall, every toolset ({len(every[0].tools)} tools)", tuple(run.wall_s for run in every), "s", WALL_S
+        ),
+        Figure(ROW, "CPU, every toolset", tuple(run.cpu_s for run in every), "s", CPU_S),
+        Figure(ROW, "memory, every toolset", tuple(run.rss_mb for run in every), "MB", RSS_MB),
         Figure(ROW, f"tools/list, a tool ({len(costs)} tools)", (mean,), "tokens", TOKENS, _by_cost(costs)),
         Figure(ROW, "tools/list, its largest tool", (max(costs.values()),), "tokens"),
     ]

@@ -1,0 +1,20 @@
+"""A short run of the load benchmark: fifty callers at once, none of whom is let down."""
+
+import pytest
+
+from evals.bench import fleet, load
+from evals.lab.lab import Lab
+
+
+@pytest.fixture(scope="module")
+def filled(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    fleet.shop(lab.client, tmp_path_factory.mktemp("logs"))
+    return lab
+
+
+def test_fifty_callers_get_their_answers_and_share_what_is_read(filled: Lab) -> None:
+    found = load.run(filled, callers=50, seconds=6)
+    assert not found.errors
+    assert found.calls > 200
+    assert found.shared < load.SHARED, f"{found.requests} requests for {found.calls} calls"
+    assert found.growth < 1.2, found.memory_mb
