@@ -82,6 +82,7 @@ class FakeApi:
         self.url = ""
         self._busy = 0
         self._arrived: dict[str, asyncio.Event] = {}
+        self._left = asyncio.Event()
         self._answers: dict[str, list[Answer]] = {}
         self.on("/version", Reply({"gitVersion": "v1.36.2"}))
 
@@ -94,6 +95,17 @@ class FakeApi:
     async def arrival(self, path: str) -> None:
         """Waits until a request for this path has come."""
         await self._arrived.setdefault(path, asyncio.Event()).wait()
+
+    async def departure(self) -> None:
+        """Waits until somebody has gone before the answer."""
+        await self._left.wait()
+
+    def forget(self) -> None:
+        """As if nobody had asked anything yet."""
+        self.seen.clear()
+        self.busiest = self.dropped = 0
+        self._arrived.clear()
+        self._left = asyncio.Event()
 
     def kubeconfig(self, folder: Path, user: dict[str, Any] | None = None, **cluster: Any) -> Path:
         """A kubeconfig whose current context leads here."""
@@ -132,6 +144,7 @@ class FakeApi:
             return await self._send(request, reply)
         except asyncio.CancelledError:
             self.dropped += 1
+            self._left.set()
             raise
         finally:
             self._busy -= 1
