@@ -30,6 +30,11 @@ from .wire import Request
 OK = (200, 201)
 _LONGEST = 400
 _LONGEST_PAUSE_S = 60.0
+_CANNOT_IMPERSONATE = "cannot impersonate resource"
+_IMPERSONATE_HINT = (
+    "To enable it, let firstmate's own user impersonate: a ClusterRole with the rule "
+    'apiGroups: [""], resources: ["users", "groups"], verbs: ["impersonate"], for these names alone where possible.'
+)
 
 
 class ExpiredError(FailedReadError):
@@ -133,6 +138,8 @@ def _meaning(request: Request, answer: Answer, words: str) -> FirstmateError:
                 "Log in again, or mend the user of this kubeconfig context.",
             )
         case 403:
+            if _CANNOT_IMPERSONATE in words:  # k8s.io/apiserver pkg/endpoints/filters/impersonation.go
+                return DeniedError(f"Asking for {what} in the caller's name was denied: {words}", _IMPERSONATE_HINT)
             target = target_of(request.path)
             hint = rbac_hint(target, request.verb) if target.resource and request.method == "GET" else ""
             return DeniedError(f"Reading {what} was denied: {words}", hint)
