@@ -6,7 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from contract.server_doubles import record_shop
 
 SERVE = [sys.executable, "-m", "firstmate", "serve"]
+MODERN = "2026-07-28"
 INITIALIZE = {"protocolVersion": "", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
 
 
@@ -37,14 +38,39 @@ def url(snapshot: str) -> Iterator[str]:
 
 
 def answer(address: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, str]:
+    status, _, text = exchange(address, body, **headers)
+    return status, text
+
+
+def exchange(address: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, Mapping[str, str], str]:
     data = None if body is None else json.dumps(body).encode()
     given = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
     request = urllib.request.Request(address, data, given)
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
-            return response.status, response.read().decode()
+            return response.status, response.headers, response.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        return error.code, error.headers, error.read().decode()
+
+
+def message(body: str) -> dict[str, Any]:
+    """The JSON-RPC message of an answer, be it plain or the last event of a stream."""
+    events = [
+        line.removeprefix("data: ") for line in body.splitlines() if line.startswith("data: ") and line != "data: "
+    ]
+    return json.loads(events[-1] if events else body)
+
+
+def modern(method: str, version: str = MODERN, **params: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """A request of 2026-07-28, which carries its revision itself, and its headers."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    headers = {"MCP-Protocol-Version": version, "Mcp-Method": method}
+    return body, {**headers, "Mcp-Name": str(params["name"])} if "name" in params else headers
 
 
 def initialize(version: str) -> dict[str, Any]:
@@ -67,6 +93,63 @@ def test_foreign_hosts_and_origins_are_refused(url: str) -> None:
 def test_every_older_revision_is_spoken(url: str, version: str) -> None:
     status, body = answer(url, initialize(version))
     assert status == 200 and f'"protocolVersion":"{version}"' in body.replace(" ", "")
+
+
+def test_requests_of_2026_need_no_session_so_any_replica_can_answer_any_of_them(url: str) -> None:
+    body, headers = modern("server/discover")
+    status, given, text = exchange(url, body, **headers)
+    found = message(text)["result"]
+    assert status == 200 and "mcp-session-id" not in given
+    assert found["supportedVersions"] == [MODERN]
+    assert found["capabilities"]["extensions"] == {"io.modelcontextprotocol/skills": {"directoryRead": True}}
+    body, headers = modern("tools/call", name="diagnose", arguments={"namespace": "shop"})
+    status, given, text = exchange(url, body, **headers)
+    assert status == 200 and "mcp-session-id" not in given
+    assert message(text)["result"]["structuredContent"]["outcome"] == "problems_found"
+
+
+def test_a_revision_that_nobody_speaks_is_refused_with_those_that_it_speaks(url: str) -> None:
+    body, headers = modern("tools/list", "2027-01-01")
+    status, _, text = exchange(url, body, **headers)
+    error = message(text)["error"]
+    assert (status, error["code"]) == (400, -32022) and error["data"]["supported"] == [MODERN]
+
+
+def test_a_session_of_the_older_revisions_is_known_to_the_process_that_opened_it_alone(url: str) -> None:
+    """Behind several replicas a proxy has to send a session's requests to one of them; a client that reaches another
+    one is told that there is no such session, upon which it opens one."""
+    status, given, _ = exchange(url, initialize("2025-11-25"))
+    session = given["mcp-session-id"]
+    assert status == 200 and session
+    headers = {"MCP-Protocol-Version": "2025-11-25"}
+    assert (
+        exchange(
+            url, {"jsonrpc": "2.0", "method": "notifications/initialized"}, **headers, **{"Mcp-Session-Id": session}
+        )[0]
+        == 202
+    )
+    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
+    status, _, text = exchange(url, listing, **headers, **{"Mcp-Session-Id": session})
+    assert status == 200 and message(text)["result"]["tools"][0]["name"] == "clusters"
+    assert exchange(url, listing, **headers, **{"Mcp-Session-Id": "0" * 32})[0] == 404
+    assert exchange(url, listing, **headers)[0] == 400
+
+
+def test_over_stdio_the_first_request_decides_the_era(snapshot: str) -> None:
+    def first(*bodies: dict[str, Any]) -> list[dict[str, Any]]:
+        lines = "".join(json.dumps(one) + "\n" for one in bodies)
+        done = subprocess.run(
+            [*SERVE, "--snapshot", snapshot], input=lines, capture_output=True, text=True, check=True, timeout=20
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    discover, later = modern("server/discover")[0], {**initialize("2025-11-25"), "id": 2}
+    answers = {one["id"]: one for one in first(discover, later)}
+    assert answers[1]["result"]["supportedVersions"] == [MODERN]
+    assert answers[2]["error"]["code"] == -32022
+    answers = {one["id"]: one for one in first(initialize("2024-11-05"), {**discover, "id": 2})}
+    assert answers[1]["result"]["protocolVersion"] == "2024-11-05"
+    assert answers[2]["error"]["code"] == -32600
 
 
 def test_without_a_cluster_it_lives_but_is_not_ready(tmp_path: Path) -> None:

@@ -4,11 +4,15 @@ import subprocess
 import sys
 
 import pytest
+from contract.server_doubles import Clusters
 
 from firstmate.answers import compact
+from firstmate.calls import Calls
 from firstmate.catalogue import all_tools
 from firstmate.mcp.instructions import INSTRUCTIONS
 from firstmate.mcp.schemas import announced, tokens
+from firstmate.mcp.server import build
+from firstmate.runbooks.library import library
 from firstmate_tools.toolspec import ToolSpec
 
 HEAVY = (
@@ -21,6 +25,7 @@ HEAVY = (
     "mdit_py_plugins",
     "uvicorn.loops",
     "rich.markdown",
+    "firstmate.mcp.prompts.serving",
 )
 
 
@@ -45,6 +50,21 @@ def test_the_instructions_explain_what_schemas_leave_out() -> None:
     for word in ("cluster", "namespace", "limit", "cursor", "detail", "scope", "untrusted", "not_checked"):
         assert word in INSTRUCTIONS
     assert len(INSTRUCTIONS) / 4 <= 450
+
+
+@pytest.mark.anyio
+async def test_prompts_take_few_tokens_and_say_what_they_are_for() -> None:
+    listed = await build(Calls(Clusters(), all_tools())).list_prompts()
+    assert len(compact([one.model_dump(mode="json", exclude_none=True) for one in listed])) / 4 <= 450
+    for one in listed:
+        assert one.title and one.description and all(part.description for part in one.arguments or [])
+
+
+@pytest.mark.anyio
+async def test_what_is_listed_has_one_order_and_no_address_twice() -> None:
+    first, second = [await build(Calls(Clusters(), all_tools())).list_resources() for _ in range(2)]
+    assert first == second
+    assert len({str(one.uri) for one in first}) == len(first) == 2 * len(library().slugs)
 
 
 def test_the_announcement_is_the_same_in_every_process() -> None:

@@ -36,7 +36,6 @@ from firstmate.mcp import egress
 from firstmate.mcp.budget import CHARACTERS
 from firstmate.mcp.instructions import INSTRUCTIONS
 from firstmate.mcp.invalid import refusal
-from firstmate.mcp.prompts import serving as prompts
 from firstmate.mcp.schemas import announced
 from firstmate.mcp.skills import SCHEME as SKILLS
 from firstmate.mcp.skills import Skills, SkillsExtension
@@ -156,13 +155,19 @@ class FirstmateServer(MCPServer[Any]):
         except FirstmateError as error:
             raise ResourceError(egress.error(error)) from error
 
+    # The prompts are imported when somebody asks for them: whoever waits for the tools need not wait for them as well.
+
     async def list_prompts(self) -> list[Prompt]:
+        from firstmate.mcp.prompts import serving as prompts
+
         return [*prompts.listed(), *await super().list_prompts()]
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
         """A prompt of ours, or of others. Unlike the SDK, calls what a caller got wrong invalid parameters."""
+        from firstmate.mcp.prompts import serving as prompts
+
         given = arguments or {}
         if (spec := prompts.PROMPTS.get(name)) is not None:
             return prompts.rendered(spec, given, self.calls, self._runbooks)
@@ -182,6 +187,8 @@ class FirstmateServer(MCPServer[Any]):
         context: CompletionContext | None,
     ) -> Completion:
         """Slugs of runbooks, and what arguments of prompts may begin with. Nothing for what it does not know."""
+        from firstmate.mcp.prompts import serving as prompts
+
         if isinstance(ref, PromptReference):
             found = prompts.completed(ref.name, argument.name, argument.value, self.calls)
         elif ref.uri.startswith(SCHEME):
