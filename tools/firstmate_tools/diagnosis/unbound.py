@@ -73,8 +73,10 @@ def _by_hand(facts: Facts, claim: Obj, dynamic: bool) -> bool:
     near = volumes.meant(facts, claim)
     if near is None:
         return False
+    if near.named or (not near.taken and near.distance < volumes.UNLIKE):
+        return True
     only_class = not near.taken and [gap.of_volume for gap in near.gaps] == ["spec.storageClassName"]
-    return near.distance < volumes.UNLIKE or (only_class and not dynamic)
+    return not dynamic and (only_class or (near.taken and near.distance < volumes.UNLIKE))
 
 
 def class_missing(facts: Facts, claim: Obj, name: str) -> Reason | None:
