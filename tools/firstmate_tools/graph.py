@@ -8,6 +8,7 @@ in the direction in which trouble travels, so that what a fault reaches is what 
     selects    Pod → Service, and workload → Service by its pod template (there may be no pod yet)
     routes     Service → Ingress
     mounts     ConfigMap, Secret, PersistentVolumeClaim, ServiceAccount → Pod (by what the pod's spec names)
+    scales     HorizontalPodAutoscaler → workload
 """
 
 from collections import defaultdict
@@ -19,12 +20,12 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.selectors import matches_map
 
-Edge = Literal["owns", "hosts", "selects", "routes", "mounts"]
+Edge = Literal["owns", "hosts", "selects", "routes", "mounts", "scales"]
 EDGES: tuple[Edge, ...] = get_args(Edge)
 
 TEMPLATED = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.REPLICA_SET, kinds.JOB)
 """Kinds with a pod template at spec.template."""
-LINKED = frozenset({kinds.POD, kinds.SERVICE, kinds.INGRESS, *TEMPLATED})
+LINKED = frozenset({kinds.POD, kinds.SERVICE, kinds.INGRESS, kinds.HORIZONTAL_POD_AUTOSCALER, *TEMPLATED})
 """Kinds that a graph links by more than their owners."""
 _HOLDS: dict[str, tuple[Edge, ...]] = {"PersistentVolumeClaim": ("mounts",)}
 """Kinds whose users belong to a question about them."""
@@ -111,9 +112,20 @@ class Graph:
                     graph.link("owns", owner, ref_of(obj, kind))
         _link_services(graph, objects)
         _link_ingresses(graph, objects.get("Ingress", []))
+        for autoscaler in objects.get("HorizontalPodAutoscaler", []):
+            target = scale_target(autoscaler)
+            if target is not None:
+                graph.link("scales", ref_of(autoscaler, kinds.HORIZONTAL_POD_AUTOSCALER), target)
         for pod in objects.get("Pod", []):
             _link_pod(graph, pod)
         return graph
+
+
+def scale_target(autoscaler: Obj) -> Ref | None:
+    """What a HorizontalPodAutoscaler scales, None where it does not say."""
+    named = fields.mapping(autoscaler, "spec", "scaleTargetRef")
+    kind, name = fields.text(named, "kind"), fields.text(named, "name")
+    return Ref(kind, fields.namespace_of(autoscaler), name) if kind and name else None
 
 
 def template_labels(obj: Obj) -> dict[str, str]:
