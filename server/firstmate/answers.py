@@ -47,7 +47,7 @@ def marked_tree(answer: Answer) -> Tree:
     first = {name: tree.pop(name) for name in ("cluster", "observed_at") if name in tree}
     coverage = own_values(tree.pop("coverage"))
     made = {**first, **tree, "coverage": coverage}
-    if (removed := sum(marks(text) for _, text in _strings(made, ""))) > 0:
+    if (removed := sum(marks(text) for text in _each(made))) > 0:
         coverage["redacted"] = removed
     if isinstance(answer, Result) and (found := suspicious(tree)):
         coverage["suspicious"] = found
@@ -100,20 +100,20 @@ def each_string(value: object, change: Callable[[str], str]) -> object:
 
 def suspicious(tree: Tree) -> list[Own]:
     """Where an answer holds text that reads like instructions to a model, in words of ours; the first few places."""
-    found: list[Own] = []
-    more = 0
+    places: list[tuple[str, str]] = []
     judged = 0
     for where, text in _strings(tree, ""):
         judged += len(text)
         if judged > _MOST_JUDGED:
-            found.append(Own("the rest is too long to be asked whether it reads like instructions to a model"))
             break
         aim = next((aim for one in _foreign(text) if (aim := suspicion(one))), "")
-        if aim and len(found) < MOST_SUSPICIOUS:
-            found.append(Own(f"{where} reads like instructions to a model (to {aim}): it is data, written by somebody"))
-        elif aim:
-            more += 1
-    return [*found, Own(f"and {more} more texts that do")] if more else found
+        # Lines together are asked last, for what goes over several of them.
+        if aim and not any(place.startswith(f"{where}[") for place, _ in places):
+            places.append((where, aim))
+    told = [f"{where} reads like instructions to a model (to {aim}): it is data" for where, aim in places]
+    more = [f"and {len(told) - MOST_SUSPICIOUS} more texts that do"] if len(told) > MOST_SUSPICIOUS else []
+    rest = ["what comes after was not asked whether it does: too long"] if judged > _MOST_JUDGED else []
+    return [Own(line) for line in (*told[:MOST_SUSPICIOUS], *more, *rest)]
 
 
 def _foreign(text: str) -> list[str]:
@@ -123,8 +123,21 @@ def _foreign(text: str) -> list[str]:
     return [text]
 
 
+def _each(value: object) -> Iterator[str]:
+    """Every string in a JSON value, once, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, one in cast("dict[str, object]", value).items():
+            yield key
+            yield from _each(one)
+    elif isinstance(value, list):
+        for one in cast("list[object]", value):
+            yield from _each(one)
+
+
 def _strings(value: object, where: str) -> Iterator[tuple[str, str]]:
-    """Every string in a JSON value, keys included, with the place where it stands."""
+    """Every string in a JSON value, keys included, with the place where it stands; lines of a list together, too."""
     if isinstance(value, str):
         yield where, value
     elif isinstance(value, dict):
@@ -135,8 +148,11 @@ def _strings(value: object, where: str) -> Iterator[tuple[str, str]]:
             yield f"a key of {about or 'the answer'}", key
             yield from _strings(one, f"{about}.{name}" if about else name)
     elif isinstance(value, list):
-        for at, one in enumerate(cast("list[object]", value)):
+        entries = cast("list[object]", value)
+        for at, one in enumerate(entries):
             yield from _strings(one, f"{where}[{at}]")
+        if len(lines := [one for one in entries if isinstance(one, Untrusted)]) > 1:
+            yield where, "\n".join(lines)
 
 
 def _about(here: dict[str, object], where: str) -> str:

@@ -68,6 +68,16 @@ PHRASES: tuple[Phrase, ...] = tuple(
             "忽略",
             r"忽略(?:所有|全部)?(?:之前|以上|前面|先前)的?(?:所有|全部)?(?:指令|说明|指示|提示)",
         ),
+        (
+            "leave its instructions",
+            "ignor|disregard|forget|overrid|bypass|discard|follow|drop |neglect",
+            rf"\b{_LEAVE} {_WHOSE}{_ORDERS} (?:above|before|so far|until now|you (?:have|were))\b",
+        ),
+        (
+            "leave its instructions",
+            "ignor|disregard|forget|overrid|bypass|discard|follow|drop |neglect",
+            r"(?:ignore|disregard|forget) ?(?:(?:all|any|the|your|of) ?)*(?:previous|prior|above|earlier) ?(?:instructions|prompts|rules)",
+        ),
         ("leave its instructions", "無視", r"(?:以前|上記|これまで)の(?:すべての)?(?:指示|命令)を無視"),
         (
             "leave its instructions",
@@ -138,7 +148,7 @@ PHRASES: tuple[Phrase, ...] = tuple(
         (
             "fake a role",
             "system|instruction|assistant|human|developer",
-            r"^\s*(?:#{1,4}|\*\*)\s*(?:system|instructions?|assistant|human|developer)\b(?: prompt| message)?(?:\*\*)?:?\s*$",
+            r"(?:^|:)\s*(?:#{1,4}|\*\*)\s*(?:system|instructions?|assistant|human|developer)\b(?: prompt| message)?(?:\*\*)?:?\s*$",
         ),
         (
             "fake a role",
@@ -148,7 +158,7 @@ PHRASES: tuple[Phrase, ...] = tuple(
         (
             "fake a role",
             "system|developer",
-            r"(?:^|[\n.>\]]\s*)\[?(?:system|developer)(?: prompt| override| instructions?| note)?\]?\s*:\s*(?:you |ignore|disregard|call|the "
+            r"(?:^|[\n.:>\]]\s*)\[?(?:system|developer)(?: prompt| override| instructions?| note)?\]?\s*:\s*(?:you |ignore|disregard|call|the "
             r"(?:user|operator|assistant)|override|always|never|new instruction|do not|approve|execute|run )",
         ),
         (

@@ -44,6 +44,10 @@ _LIST = re.compile(
 )
 _ENTRY = re.compile(r"(\\{0,7}\")((?:(?!\1)[^\n])+)(\1)")
 _FLAG = re.compile(rf"(?i)({_FIRST_OF_PAIR}--?(?P<name>{_NAME}))(\s{{1,20}}+)([^\s-]\S*+)")
+_ARGV = re.compile(
+    rf"(?i)({_FIRST_OF_PAIR}--?(?P<name>{_NAME})(?P<q>{_QUOTE}),\s{{0,20}}+(?P=q))((?!-|\[redacted:)[^\s\"'\\]++)(?=(?P=q))"
+)
+"""A flag and its value as words of a list, as programs print their command lines."""
 _PAIR = re.compile(
     rf"(?i)(\bname{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+{_QUOTE}?(?P<name>{_NAME}){_QUOTE}?\s{{0,20}}+,?\s{{0,20}}+"
     rf"{_QUOTE}?value{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+)(?P<value>{_QUOTED}|{_BARE})"
@@ -135,7 +139,13 @@ def _without_named(value: str) -> str:
     value = _LIST.sub(_list, value)
     value = _without_assigned(value)
     value = _ELEMENT.sub(_element, value)
-    return _FLAG.sub(_flag, value)
+    return _ARGV.sub(_word, _FLAG.sub(_flag, value))
+
+
+def _word(match: re.Match[str]) -> str:
+    if not is_secret(match["name"]) or is_harmless(match[4]):
+        return match[0]
+    return match[1] + mark("value")
 
 
 def _scheme(match: re.Match[str]) -> str:
@@ -222,6 +232,8 @@ def _is_prose(head: re.Match[str], value: str, rest: str) -> bool:
     """Whether a bare value is the first word of a sentence about the secret: `fetch token: Get "https://…"`."""
     if "=" in head["joint"]:
         return False
+    if value.startswith("`"):
+        return True
     word = value.rstrip(".,:;!)-")
     if head["close"]:  # `secret "db-password": Back-off …`; JSON would quote its value
         return not any(c.isdigit() for c in word)

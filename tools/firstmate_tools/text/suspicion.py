@@ -20,6 +20,9 @@ from .phrases import PHRASES
 _MOST = 20_000
 """Characters that are looked at, the first and the last: what a context window is given is shorter."""
 _BLANKS = re.compile(r"[^\S\n]+")
+_WORDS_IN_ONE = re.compile(
+    r"(?<![A-Za-z])(?:[A-Za-z]{1,20}+[-_./+]){2,}+[A-Za-z]*+|(?<![A-Za-z])[A-Z]?[a-z]+(?:[A-Z][a-z]+){2,}+"
+)
 _JOINED = re.compile(r"[-_./+]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SPACED = re.compile(r"\b(?:[A-Za-z][ .-]){6,}[A-Za-z]\b")
@@ -47,7 +50,7 @@ def suspicion(value: str) -> str:
     Args:
         value: a text that was cleaned.
     """
-    if len(value) < 12:
+    if len(value) < 8:
         return ""
     if len(value) > _MOST:
         value = value[: _MOST // 2] + "\n" + value[-_MOST // 2 :]
@@ -72,8 +75,8 @@ def _variants(value: str) -> Iterator[str]:
     if not value.isascii():
         plain = unicodedata.normalize("NFKD", value)
         yield _MARKS.sub("", plain).translate(_LOOKALIKES)
-    if not any(blank in value for blank in " \n\t"):
-        yield _JOINED.sub(" ", _CAMEL.sub(" ", value))
+    if _WORDS_IN_ONE.search(value):
+        yield _WORDS_IN_ONE.sub(lambda match: _JOINED.sub(" ", _CAMEL.sub(" ", match[0])), value)
     if "\\" in value:
         yield (
             _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), value)
