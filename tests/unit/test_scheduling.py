@@ -310,7 +310,7 @@ def test_nodes_that_anti_affinity_closes_are_out_of_the_question():
     full = pod("x", node="n3", containers=asks("8"))
     assert why(waiting(**apart()), [node("n1"), node("n2"), node("n3")], [*taken, full]) is Why.FULL
     assert why(waiting(**apart()), [node("n1"), node("n2"), node("n3", cordoned=True)], taken) is Why.CORDON
-    assert why(waiting(**apart()), [node("n1"), node("n2")], taken) is Why.NEIGHBOURS
+    assert why(waiting(**apart()), [node("n1"), node("n2")], taken) is Why.ANTI_AFFINITY
     assert why(waiting(containers=asks("9"), **apart()), [node("n1"), node("n2")], taken) is Why.LARGER
 
 
@@ -325,14 +325,16 @@ def test_nodes_that_anti_affinity_closes_are_out_of_the_question():
     ],
 )
 def test_anti_affinity_is_about_the_pods_that_its_term_names(other: Obj, kept_off: bool):
-    expected = Why.NEIGHBOURS if kept_off else Why.FITS
+    expected = Why.ANTI_AFFINITY if kept_off else Why.FITS
     assert why(waiting(**apart()), [node("n1")], [other]) is expected
-    assert why(waiting(**apart(namespaceSelector={})), [node("n1")], [web("w", "n1", namespace="x")]) is Why.NEIGHBOURS
-    assert why(waiting(**apart(namespaces=["x"])), [node("n1")], [web("w", "n1", namespace="x")]) is Why.NEIGHBOURS
+    assert (
+        why(waiting(**apart(namespaceSelector={})), [node("n1")], [web("w", "n1", namespace="x")]) is Why.ANTI_AFFINITY
+    )
+    assert why(waiting(**apart(namespaces=["x"])), [node("n1")], [web("w", "n1", namespace="x")]) is Why.ANTI_AFFINITY
 
 
 def test_anti_affinity_of_the_pods_that_are_there_counts_too():
-    assert why(waiting(), [node("n1")], [pod("hermit", spec=apart())]) is Why.NEIGHBOURS
+    assert why(waiting(), [node("n1")], [pod("hermit", spec=apart())]) is Why.ANTI_AFFINITY
     assert why(waiting(labels={"app": "db"}), [node("n1")], [pod("hermit", spec=apart())]) is Why.FITS
 
 
@@ -340,9 +342,9 @@ def test_pod_affinity_wants_a_partner_in_the_same_domain():
     nodes = [zoned("n1", "a"), zoned("n2", "b", cordoned=True)]
     partner = pod("db", node="n2", labels={"app": "db"})
     assert why(waiting(**together()), nodes, [partner]) is Why.CORDON
-    assert why(waiting(**together()), nodes, []) is Why.NEIGHBOURS
+    assert why(waiting(**together()), nodes, []) is Why.ALONE
     assert why(waiting(**together(app="web")), nodes, []) is Why.FITS
-    assert why(waiting(**together(key="rack", app="web")), nodes, []) is Why.NEIGHBOURS
+    assert why(waiting(**together(key="rack", app="web")), nodes, []) is Why.ALONE
 
 
 def test_a_taken_host_port_takes_a_node_out_of_the_question():
@@ -350,7 +352,7 @@ def test_a_taken_host_port_takes_a_node_out_of_the_question():
         return [container(ports=[{"containerPort": 80, "hostPort": number, **rest}])]
 
     there = pod("a", containers=on_port(80))
-    assert why(waiting(containers=on_port(80)), [node("n1")], [there]) is Why.NEIGHBOURS
+    assert why(waiting(containers=on_port(80)), [node("n1")], [there]) is Why.PORTS
     assert why(waiting(containers=on_port(81)), [node("n1")], [there]) is Why.FITS
     assert why(waiting(containers=on_port(80, protocol="UDP")), [node("n1")], [there]) is Why.FITS
     assert why(waiting(containers=on_port(80)), [node("n1"), node("n2", cordoned=True)], [there]) is Why.CORDON

@@ -2,7 +2,8 @@
 
 The words are no stable API: they choose which objects are looked at, and never decide alone where those can be read.
 Wording of Kubernetes v1.24 to v1.36: resourcequota (admission/plugin/resourcequota/controller.go), limitranger,
-serviceaccount, pod-security-admission (admission/admission.go), webhook (plugin/webhook/errors/statuserror.go).
+serviceaccount, priority, pod-security-admission (admission/admission.go), webhook
+(plugin/webhook/errors/statuserror.go).
 """
 
 import re
@@ -21,6 +22,7 @@ class Gate(Enum):
     LIMIT_RANGE = "limitrange-violation"
     SERVICE_ACCOUNT = "service-account-missing"
     POD_SECURITY = "pod-security-violation"
+    PRIORITY_CLASS = "priority-class-missing"
     WEBHOOK = "webhook-unavailable"
     OTHER = "something else"
 
@@ -47,6 +49,7 @@ _PATTERNS: tuple[tuple[Gate, re.Pattern[str]], ...] = (
     (Gate.QUOTA_NEEDS_REQUESTS, re.compile(r"failed quota: (?P<name>[^\s:]+): must specify (?P<detail>.*)")),
     (Gate.LIMIT_RANGE, re.compile(rf"(?P<name>{_BOUND}) per (?P<detail>(?:Container|Pod) is .*)")),
     (Gate.SERVICE_ACCOUNT, re.compile(r"error looking up service account (?P<detail>[^/\s]+)/(?P<name>[^:\s]+): ")),
+    (Gate.PRIORITY_CLASS, re.compile(r"(?P<detail>no PriorityClass with name )(?P<name>\S+) was found")),
     (Gate.POD_SECURITY, re.compile(r'violates PodSecurity "(?P<name>[a-z]+):(?P<detail>[^"]+)"')),
 )
 

@@ -92,6 +92,7 @@ class Facts:
         self._whole: set[tuple[str, str | None]] = set()
         self._absent: set[Ref] = set()
         self._events: dict[Ref, list[EventRow]] = defaultdict(list)
+        self._event_lists: dict[str | None, list[EventRow]] = {}
         self._logs: dict[LogKey, str] = {}
         self._derived: dict[object, object] = {}
         self.version = 0
@@ -125,9 +126,15 @@ class Facts:
             shelf[key] = obj
         self._changed(kind, (before, {key: obj} if obj is not None else {}))
 
-    def put_events(self, rows: Iterable[EventRow]) -> None:
+    def put_events(self, rows: Iterable[EventRow], namespace: str | None = None) -> None:
+        """The events of a namespace (None: those that the question began with). Replaces what was known of them.
+
+        Args:
+            namespace: or another name for what was read aside, such as the events of one reason.
+        """
+        self._event_lists[namespace] = list(rows)
         self._events.clear()
-        for row in rows:
+        for row in dict.fromkeys(row for found in self._event_lists.values() for row in found):
             self._events[row.about].append(row)
         for found in self._events.values():
             found.sort(key=newest_first)

@@ -63,7 +63,8 @@ def link(findings: list[Finding], rules: Iterable[Rule], graph: Graph) -> list[R
     by_cause = {cause: rule for rule in rules for cause in rule.causes}
     below: dict[int, set[int]] = {i: set() for i in range(len(findings))}
     for i, upper in enumerate(findings):
-        below[i] |= {j for j, f in enumerate(findings) if j != i and upper.object in f.awaits}
+        touched = {upper.object, *upper.affects}
+        below[i] |= {j for j, f in enumerate(findings) if j != i and touched & set(f.awaits) and _may(upper, f)}
         for spec in by_cause[upper.cause].explains:
             candidates = [j for j, f in enumerate(findings) if j != i and f.cause in spec.causes and _may(upper, f)]
             if candidates:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from firstmate_tools import fields
 from firstmate_tools.cluster.base import Cluster, LogRequest
 from firstmate_tools.diagnosis.facts import EventRow, Facts, event_row
-from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, Want
+from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, ReasonWant, Want
 from firstmate_tools.diagnosis.slim import slimmer
 from firstmate_tools.errors import DeniedError, ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
@@ -28,7 +28,9 @@ MOST_OPTIONAL = 20
 MOST_EVENTS = 20_000
 MANY_NAMESPACES = 4
 LOG_LINES = 100
-TELLING_NORMAL_EVENTS = frozenset({"Killing", "Preempted", "FailedBinding", "NodeNotReady"})
+TELLING_NORMAL_EVENTS = frozenset(
+    {"Killing", "Preempted", "FailedBinding", "NodeNotReady", "ExternalExpanding", "JobAlreadyActive"}
+)
 """Normal events that rules read; all other Normal events are let go."""
 
 
@@ -66,8 +68,9 @@ class Observer:
         asides = [want for want in gets if want.optional]
         gets = [want for want in gets if not want.optional]
         logs = [want for want in fresh if isinstance(want, LogWant)]
+        reasons = [want for want in fresh if isinstance(want, ReasonWant)]
         self._done.update(fresh)
-        if not lists and not gets and not asides and not logs:
+        if not (lists or gets or asides or logs or reasons):
             return False
         self._note_cut(len(gets) - MOST_GETS, "objects that the evidence names")
         self._note_cut(len(logs) - MOST_LOGS, "logs of failing containers")
@@ -76,6 +79,7 @@ class Observer:
             *(self._list(want) for want in _joined(lists)),
             *(self._get(want) for want in gets[:MOST_GETS]),
             *(self._log(want) for want in logs[:MOST_LOGS]),
+            *(self._reason(want) for want in reasons),
             self._asides(asides),
         )
         return True
@@ -126,16 +130,31 @@ class Observer:
                 listing = await self.cluster.sweep(served, slimmer(kind, self.facts.now), namespace=want.namespace)
                 self.facts.put(kind, want.namespace, listing.items)
         except ReadError as error:
-            self.missing[kind.resource] = NotChecked.of(kind.resource, error)
+            what = "events of nodes" if kind == EVENT and self._aside(want.namespace) else kind.resource
+            self.missing[what] = NotChecked.of(what, error)
         else:
             self.checked.add(kind.resource)
 
     async def _events(self, namespace: str | None) -> None:
-        only = "" if namespace else "type!=Normal"
+        aside = self._aside(namespace)
+        only = "involvedObject.kind=Node,type!=Normal" if aside else "" if namespace else "type!=Normal"
         listing = await self.cluster.sweep(EVENT, _telling, namespace=namespace, fields=only, most=MOST_EVENTS)
         if listing.more:
             self.cut.append(f"events after the first {MOST_EVENTS}; ask about one namespace to read all of its events")
-        self.facts.put_events(listing.items)
+        self.facts.put_events(listing.items, namespace if aside else None)
+
+    async def _reason(self, want: ReasonWant) -> None:
+        only = f"reason={want.reason}"
+        try:
+            listing = await self.cluster.sweep(EVENT, event_row, namespace=None, fields=only, most=MOST_EVENTS)
+        except ReadError as error:
+            self.missing[EVENT.resource] = NotChecked.of(EVENT.resource, error)
+        else:
+            self.facts.put_events(listing.items, only)
+
+    def _aside(self, namespace: str | None) -> bool:
+        """Whether events of this namespace are read only for what kubelets say of their nodes there."""
+        return namespace is not None and namespace != self.facts.scope.namespace
 
     async def _get(self, want: GetWant) -> None:
         kind, served = want.kind, self._as_served(want.kind)

@@ -51,7 +51,14 @@ class LogWant:
     previous: bool = False
 
 
-Want = ListWant | GetWant | LogWant
+@dataclass(frozen=True, slots=True, order=True)
+class ReasonWant:
+    """The events of one reason in all namespaces: for questions about the whole cluster, which read no Normal ones."""
+
+    reason: str
+
+
+Want = ListWant | GetWant | LogWant | ReasonWant
 Verdicts = Iterator[Finding | RuledOut]
 
 

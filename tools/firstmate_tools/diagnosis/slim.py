@@ -13,7 +13,15 @@ from firstmate_tools.kinds import Kind
 
 _METADATA = ("name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp")
 _CONTAINER = ("name", "image", "ports", "resources", "restartPolicy")
-_POD_SPEC = ("nodeName", "serviceAccountName", "priorityClassName", "schedulerName", "overhead", "resources", "priority")
+_POD_SPEC = (
+    "nodeName",
+    "serviceAccountName",
+    "priorityClassName",
+    "schedulerName",
+    "overhead",
+    "resources",
+    "priority",
+)
 _KEPT_ANNOTATIONS = (
     "deployment.kubernetes.io/",
     "volume.kubernetes.io/",

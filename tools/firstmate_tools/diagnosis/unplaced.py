@@ -12,10 +12,14 @@ from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.lib import earliest
 from firstmate_tools.fields import Obj
+from firstmate_tools.kinds import Kind
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.scheduling.fit import Verdict, Why, judge
 from firstmate_tools.scheduling.message import Said, said
+from firstmate_tools.scheduling.neighbours import host_ports
 from firstmate_tools.scheduling.scene import Scene
+from firstmate_tools.scheduling.views import Wish
+from firstmate_tools.scheduling.volumes import Stores, claim_names
 
 DEFAULT_SCHEDULER = "default-scheduler"
 YOUNG = timedelta(seconds=2)
@@ -69,17 +73,44 @@ def unplaced(facts: Facts) -> list[Unplaced]:
     groups = _groups(facts)
     if not groups or not facts.knows(kinds.NODE):
         return []
-    scene = Scene.of(facts.everywhere(kinds.NODE), facts.everywhere(kinds.POD), facts.now)
+    scene = facts.derived(scene_of)
     affordable = list(groups.items())[: max(1, MOST_VIEWS // max(1, len(scene.hosts)))]
     return [_entry(workload, group, facts, judge(group[0], scene)) for (workload, _), group in affordable]
+
+
+def scene_of(facts: Facts) -> Scene:
+    """The cluster as the scheduler would see it, as far as it is known."""
+    places = {fields.name_of(n): fields.labels_of(n) for n in facts.everywhere(kinds.NAMESPACE)}
+    stores = Stores(
+        claims={
+            (fields.namespace_of(c), fields.name_of(c)): c for c in facts.everywhere(kinds.PERSISTENT_VOLUME_CLAIM)
+        },
+        volumes=_by_name(facts, kinds.PERSISTENT_VOLUME),
+        classes=_by_name(facts, kinds.STORAGE_CLASS),
+        csi_nodes=_by_name(facts, kinds.CSI_NODE),
+        attachments=tuple(facts.everywhere(kinds.VOLUME_ATTACHMENT)),
+    )
+    return Scene.of(
+        facts.everywhere(kinds.NODE),
+        facts.everywhere(kinds.POD),
+        facts.now,
+        stores,
+        places if facts.knows(kinds.NAMESPACE) else None,
+    )
+
+
+def _by_name(facts: Facts, kind: Kind) -> dict[str, Obj]:
+    return {fields.name_of(obj): obj for obj in facts.everywhere(kind)}
 
 
 def unread(facts: Facts) -> list[Unplaced]:
     """The pods in scope that have no node, where nodes may not be read; the verdict is empty."""
     if facts.knows(kinds.NODE):
         return []
-    nothing = Verdict(Why.FITS, {}, (), (), ())
-    return [_entry(workload, group, facts, nothing) for (workload, _), group in _groups(facts).items()]
+    return [
+        _entry(workload, group, facts, Verdict(Why.FITS, Wish.of(group[0]), (), ()))
+        for (workload, _), group in _groups(facts).items()
+    ]
 
 
 def _groups(facts: Facts) -> Mapping[tuple[Ref, str], list[Obj]]:
@@ -95,13 +126,18 @@ def _groups(facts: Facts) -> Mapping[tuple[Ref, str], list[Obj]]:
     return {key: groups[key] for key in sorted(groups)}
 
 
+_OWN_LABELS = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
+"""Labels by which pods of one workload differ, and by which nobody places them."""
+
+
 def _shape(pod: Obj) -> str:
     """What the verdict on a pod depends on, as text."""
     spec = fields.mapping(pod, "spec")
     wishes = [spec.get(key) for key in ("nodeSelector", "affinity", "tolerations", "overhead", "resources")]
     spread = spec.get("topologySpreadConstraints")
     sizes = [(c.get("resources"), c.get("restartPolicy")) for c in _containers(spec)]
-    return repr((wishes, spread, sizes, fields.labels_of(pod) if spread else None))
+    labels = fields.without(fields.labels_of(pod), *_OWN_LABELS)
+    return repr((wishes, spread, sizes, sorted(labels.items()), claim_names(pod), [str(p) for p in host_ports(pod)]))
 
 
 def _containers(spec: Obj) -> Iterable[Obj]:

@@ -1,22 +1,27 @@
 """Why no node takes a pod: every predicate on every node, then the one reason that an operator would name.
 
 The reasons are asked in the order in which they narrow the nodes down: first the nodes that the pod is meant for
-(labels), then those that let it in (taints), then those that are open (cordons), then those where spreading allows it,
-and only then who has room.
+(labels, devices), then those that let it in (taints), those where its volumes are, those that the pods there leave to
+it, those that are open (cordons), those where spreading allows it, and only then who has room.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from firstmate_tools import fields
 from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import Amounts, pod_requests
-from firstmate_tools.scheduling import capacity, predicates
-from firstmate_tools.scheduling.capacity import Host, Shortage
-from firstmate_tools.scheduling.neighbours import NOBODY, Neighbours, neighbours
+from firstmate_tools.scheduling import predicates
+from firstmate_tools.scheduling.devices import INSTANCE_TYPE, is_extended, promise
+from firstmate_tools.scheduling.neighbours import ALONE, APART, PORTS, SHUNNED
 from firstmate_tools.scheduling.scene import Scene
-from firstmate_tools.scheduling.spread import Blocked, Counted, counted
+from firstmate_tools.scheduling.spread import Counted
+from firstmate_tools.scheduling.views import View, Wish, view
+
+BRANCH_INTERFACE = "vpc.amazonaws.com/pod-eni"
+"""What the VPC CNI asks for, for pods with security groups of their own; the VPC resource controller offers it."""
 
 
 class Why(Enum):
@@ -29,88 +34,18 @@ class Why(Enum):
     NODE_STATE = "a node would take it, were it not marked as ill, starting or going"
     CORDON = "a node would take it, were it not cordoned"
     SPREAD = "a node has room, and a spread constraint forbids it"
-    NEIGHBOURS = "pods that are there keep it off every node that would take it (affinity, ports)"
+    ANTI_AFFINITY = "pods that must keep apart from it are on every node that would take it"
+    ALONE = "the pods that it must be with are on no node that would take it"
+    PORTS = "its host ports are taken on every node that would take it"
+    ELSEWHERE = "its volumes cannot be used on any node that would take it"
+    SLOTS = "a node has room, and can attach no more volumes"
+    IN_USE = "another pod uses a claim that is for one pod"
     POD_COUNT = "a node has room, and holds as many pods as it may"
     LARGER = "it would not fit on the emptiest of its nodes"
     FULL = "its nodes have too little left"
     NOT_ADVERTISED = "it asks for a device that none of its nodes has"
+    BRANCH_INTERFACES = "its nodes have no branch network interface left"
     LEAVING = "a node has room once the pods that are terminating have gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a pod asks of a node, taken from its spec once."""
-
-    asks: Amounts
-    selector: dict[str, str]
-    required: Obj | None
-    tolerations: list[Obj]
-    ignores_cordons: bool
-    spread: tuple[Counted, ...]
-    neighbours: Neighbours
-
-    @staticmethod
-    def of(pod: Obj, spread: Iterable[Counted] = (), neighbours: Neighbours = NOBODY) -> "Wish":
-        """The wish of a pod, or of a pod template."""
-        return Wish(
-            asks=pod_requests(pod),
-            selector=predicates.node_selector(pod),
-            required=predicates.required_affinity(pod),
-            tolerations=predicates.tolerations(pod),
-            ignores_cordons=predicates.ignores_cordons(pod),
-            spread=tuple(spread),
-            neighbours=neighbours,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one node says to one pod.
-
-    Attributes:
-        meant: whether the pod's selector (`selected`) and its required affinity both allow the node.
-        taints: what it does not tolerate, but for taints that tell the node's state.
-        state: the taints that do.
-        spread: the first constraint that forbids the node.
-        lacks: what is missing.
-        crowded: whether it holds as many pods as it may.
-        later: whether it would have room once terminating pods have gone.
-        kept_off: whether pods that are there keep it off, by affinity or host ports.
-        fails: which of `taints`, `state`, `cordoned`, `spread`, `lacks`, `crowded` and `kept_off` hold, in this order.
-    """
-
-    host: Host
-    selected: bool
-    meant: bool
-    taints: tuple[str, ...] = ()
-    state: tuple[str, ...] = ()
-    cordoned: bool = False
-    spread: Blocked | None = None
-    lacks: tuple[Shortage, ...] = ()
-    crowded: bool = False
-    later: bool = False
-    kept_off: bool = False
-    fails: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.host.name
-
-    @property
-    def lets_in(self) -> bool:
-        return not self.taints and not self.state
-
-    @property
-    def aside(self) -> bool:
-        """Whether it is a control-plane node that keeps workloads out, as such nodes do."""
-        return self.host.control_plane and (bool(self.taints) or self.cordoned)
-
-    @property
-    def hopeless(self) -> bool:
-        return any(lack.hopeless for lack in self.lacks)
-
-    def fits_later(self) -> bool:
-        return self.later and set(self.fails) <= {"lacks", "crowded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +54,25 @@ class Verdict:
 
     Attributes:
         why: the reason.
-        asks: the pod's requests.
+        wish: what the pod asks for.
         shown: the nodes that show the reason: those that it is meant for, those that would take it, or those that
             lack something; by name.
-        spread: the counts behind the constraints.
         views: every node.
     """
 
     why: Why
-    asks: Amounts
+    wish: Wish
     shown: tuple[View, ...]
-    spread: tuple[Counted, ...]
     views: tuple[View, ...]
+
+    @property
+    def asks(self) -> Amounts:
+        return self.wish.asks
+
+    @property
+    def spread(self) -> tuple[Counted, ...]:
+        """The counts behind the spread constraints."""
+        return self.wish.spread
 
     @property
     def nodes(self) -> int:
@@ -144,36 +86,18 @@ def judge(pod: Obj, scene: Scene) -> Verdict:
         pod: a pod without a node, or a pod template with a namespace.
         scene: the cluster; the pods of the pod's own namespace at least have to be known.
     """
-    nodes = [host.node for host in scene.hosts]
-    own = scene.by_namespace.get(fields.namespace_of(pod), [])
-    wish = Wish.of(pod, counted(pod, nodes, own), neighbours(pod, scene))
+    wish = Wish.amid(pod, scene)
     views = tuple(view(wish, host) for host in scene.hosts)
     why, shown = _reason(pod, wish.asks, views)
-    return Verdict(why, wish.asks, tuple(shown), wish.spread, views)
+    if wish.volumes.holders:
+        why, shown = _in_use(wish, views, scene, (why, shown))
+    return Verdict(why, wish, tuple(shown), views)
 
 
-def view(wish: Wish, host: Host) -> View:
-    """What one node says to one pod; of a node that the pod is not meant for, no more than that."""
-    selected = predicates.has_all(wish.selector, host.labels)
-    if not (selected and predicates.satisfies(wish.required, host.labels, host.name)):
-        return View(host, selected, meant=False)
-    taints = predicates.untolerated(wish.tolerations, host.taints) if host.taints else []
-    own = tuple(predicates.show_taint(t) for t in taints if not predicates.tells_state(t))
-    state = tuple(predicates.show_taint(t) for t in taints if predicates.tells_state(t))
-    cordoned = host.cordoned and not wish.ignores_cordons
-    spread = next((blocked for c in wish.spread if (blocked := c.blocks(host.labels)) is not None), None)
-    lacks, crowded = capacity.shortages(wish.asks, host), capacity.pods_full(host)
-    later = bool(host.load.leaving_pods) and capacity.fits_later(wish.asks, host)
-    kept_off = wish.neighbours.keep_off(host)
-    obstacles = zip(_OBSTACLES, (own, state, cordoned, spread, lacks, crowded, kept_off), strict=True)
-    fails = tuple(name for name, there in obstacles if there)
-    return View(host, True, True, own, state, cordoned, spread, lacks, crowded, later, kept_off, fails)
+Reason = tuple[Why, Sequence[View]]
 
 
-_OBSTACLES = ("taints", "state", "cordoned", "spread", "lacks", "crowded", "kept_off")
-
-
-def _reason(pod: Obj, asks: Amounts, views: tuple[View, ...]) -> tuple[Why, Sequence[View]]:
+def _reason(pod: Obj, asks: Amounts, views: tuple[View, ...]) -> Reason:
     allowed = [v for v in views if v.meant]
     if not allowed:
         none_selected = bool(predicates.node_selector(pod)) and not any(v.selected for v in views)
@@ -182,7 +106,8 @@ def _reason(pod: Obj, asks: Amounts, views: tuple[View, ...]) -> tuple[Why, Sequ
     devices = [resource for resource, amount in asks.items() if amount > 0 and is_extended(resource)]
     meant = [v for v in allowed if all(v.host.offer(device) > 0 for device in devices)]
     if not meant:
-        return Why.NOT_ADVERTISED, allowed
+        without = {device for device in devices if not any(v.host.offer(device) > 0 for v in allowed)}
+        return (Why.BRANCH_INTERFACES if without == {BRANCH_INTERFACE} else Why.NOT_ADVERTISED), allowed
     meant = [v for v in meant if not v.aside] or meant
     for alone, why in (((), Why.FITS), (("state",), Why.NODE_STATE)):
         found = [v for v in meant if v.fails == alone]
@@ -190,40 +115,107 @@ def _reason(pod: Obj, asks: Amounts, views: tuple[View, ...]) -> tuple[Why, Sequ
             return why, found
     inside = [v for v in meant if v.lets_in]
     if inside:
-        return _reason_inside(inside)
+        return _unless_silent(_reason_inside(inside), allowed, devices)
     tainted = [v for v in meant if v.taints]
     return (Why.TAINT, tainted) if tainted else (Why.NODE_STATE, meant)
 
 
-def _reason_inside(inside: list[View]) -> tuple[Why, Sequence[View]]:
+_ALONE_IN_THE_WAY = (
+    ("cordoned", Why.CORDON),
+    ("slots", Why.SLOTS),
+    ("elsewhere", Why.ELSEWHERE),
+    ("spread", Why.SPREAD),
+    ("crowded", Why.POD_COUNT),
+)
+"""What alone keeps a pod off a node is why it has none, the first of these on any node."""
+
+
+def _reason_inside(inside: list[View]) -> Reason:
     """The reason among the nodes whose labels and taints would have the pod."""
-    if all(v.hopeless for v in inside):
-        return Why.LARGER, inside
+    large = [v for v in inside if not v.hopeless]
+    if not large:
+        return _lacking(Why.LARGER, inside)
+    here = [v for v in large if not v.elsewhere]
+    if not here:
+        return Why.ELSEWHERE, large
+    if all(v.kept_off for v in here):
+        return _kept_off(here)
     apart = [v for v in inside if not v.kept_off]
-    if not apart:
-        return Why.NEIGHBOURS, inside
     later = [v for v in apart if v.fits_later()]
     if later:
         return Why.LEAVING, later
-    for what, why in (("cordoned", Why.CORDON), ("spread", Why.SPREAD), ("crowded", Why.POD_COUNT)):
+    for what, why in _ALONE_IN_THE_WAY:
         found = [v for v in apart if v.fails == (what,)]
         if found:
             return why, found
-    return _reason_open(apart)
+    return _reason_open([v for v in apart if not v.elsewhere])
 
 
-def _reason_open(inside: list[View]) -> tuple[Why, Sequence[View]]:
+_BY_NEIGHBOUR = {APART: Why.ANTI_AFFINITY, SHUNNED: Why.ANTI_AFFINITY, ALONE: Why.ALONE, PORTS: Why.PORTS}
+
+
+def _kept_off(views: list[View]) -> Reason:
+    """The way in which most nodes that have nothing else against the pod (else: most nodes) are closed to it."""
+    plain = [v for v in views if v.fails == ("kept_off",)] or views
+    ways = Counter(_BY_NEIGHBOUR[v.kept_off[0]] for v in plain)
+    why = max(ways, key=lambda way: (ways[way], way is Why.ALONE, way is Why.ANTI_AFFINITY))
+    return why, [v for v in views if why in {_BY_NEIGHBOUR[way] for way in v.kept_off}]
+
+
+def _reason_open(inside: list[View]) -> Reason:
     """The reason where some node is large enough, and several things stand in the way on each."""
     usable = [v for v in inside if not v.cordoned]
     if not usable:
         return Why.CORDON, [v for v in inside if not v.hopeless]
     full = [v for v in usable if v.lacks]
     if full:
-        return Why.FULL, full
-    spread = [v for v in usable if v.spread is not None]
-    return (Why.SPREAD, spread) if spread else (Why.POD_COUNT, usable)
+        return _lacking(Why.FULL, full)
+    for why, found in (
+        (Why.SPREAD, [v for v in usable if v.spread is not None]),
+        (Why.SLOTS, [v for v in usable if v.slots is not None]),
+    ):
+        if found:
+            return why, found
+    return Why.POD_COUNT, usable
 
 
-def is_extended(resource: str) -> bool:
-    """Whether a resource is one that a device plugin or an operator advertises, such as `nvidia.com/gpu`."""
-    return "/" in resource and not resource.startswith("kubernetes.io/")
+def _lacking(why: Why, views: list[View]) -> Reason:
+    """Too little of something; of branch network interfaces alone, that is a cause of its own."""
+    only = [v for v in views if v.lacks and all(lack.resource == BRANCH_INTERFACE for lack in v.lacks)]
+    return (Why.BRANCH_INTERFACES, only) if only else (why, views)
+
+
+def _unless_silent(reason: Reason, allowed: list[View], devices: list[str]) -> Reason:
+    """Nodes that should offer a device and do not are why, where those that do offer it have none left of it."""
+    why, shown = reason
+    wanting = {lack.resource for v in shown for lack in v.lacks} & set(devices)
+    if why not in {Why.FULL, Why.LARGER} or not wanting:
+        return reason
+    silent = [v for v in allowed if set(v.fails) == {"lacks"} and {k.resource for k in v.lacks} <= wanting]
+    found = [v for v in silent if any(promise(v.host, device, offering(allowed, device)) for device in wanting)]
+    return (Why.NOT_ADVERTISED, found) if found else reason
+
+
+def offering(views: Sequence[View], device: str) -> frozenset[str]:
+    """The instance types of the nodes that offer a device."""
+    return frozenset(v.host.labels.get(INSTANCE_TYPE, "") for v in views if v.host.offer(device) > 0)
+
+
+def _in_use(wish: Wish, views: tuple[View, ...], scene: Scene, otherwise: Reason) -> Reason:
+    """The reason where another pod has a claim that is for one pod: that, unless other things decide.
+
+    It also is where that pod's own requests are what fills its node, as an older revision's does in a rollout.
+    """
+    why, shown = otherwise
+    holders = [pod for _, pod in wish.volumes.holders]
+    ends = [fields.time_at(pod, "metadata", "deletionTimestamp") for pod in holders]
+    if why is Why.FITS:
+        ending = all(end is not None and end >= scene.now for end in ends)
+        return (Why.LEAVING if ending else Why.IN_USE), shown
+    freed = {fields.text(pod, "spec", "nodeName"): pod_requests(pod) for pod in holders}
+    for one in views:
+        back = freed.get(one.name, {})
+        room = all(lack.needs <= lack.free + back.get(lack.resource, 0) for lack in one.lacks)
+        if back and one.meant and room and set(one.fails) <= {"lacks", "crowded"}:
+            return Why.IN_USE, [one]
+    return otherwise

@@ -1,8 +1,7 @@
 """Nodes that a pod may not share with the pods that are there: required pod affinity, anti-affinity, host ports.
 
-Rules of kube-scheduler v1.36, plugins interpodaffinity (filtering.go) and nodeports (node_ports.go). Terms with a
-namespaceSelector of their own are taken to be satisfied, because namespaces' labels are not known here, and so are
-anti-affinity terms of running pods whose spec was not kept whole.
+Rules of kube-scheduler v1.36, plugins interpodaffinity (filtering.go) and nodeports (node_ports.go). A term with a
+namespaceSelector is left out (taken to be satisfied) where the namespaces' labels are not known.
 """
 
 from collections.abc import Iterable
@@ -14,10 +13,29 @@ from firstmate_tools.scheduling.capacity import Host
 from firstmate_tools.scheduling.scene import Scene
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+APART, SHUNNED, ALONE, PORTS = "anti-affinity", "anti-affinity of others", "affinity", "host ports"
+"""Why pods that are there keep one off a node: its own anti-affinity, theirs, no partner there, a host port taken."""
 Domain = tuple[str, str]
 """A topology key and a node's value of it."""
-Port = tuple[str, str, int]
-"""Address, protocol, number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A host port; `address` is 0.0.0.0 for all of the node's."""
+
+    address: str
+    protocol: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.protocol}"
+
+    def conflicts(self, other: "Port") -> bool:
+        same = self.address == other.address or _ANY in (self.address, other.address)
+        return same and (self.protocol, self.number) == (other.protocol, other.number)
+
+
+_ANY = "0.0.0.0"  # noqa: S104 - what Kubernetes takes an absent hostIP for
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,98 +43,136 @@ class Neighbours:
     """What the pods of a cluster mean for one pod.
 
     Attributes:
-        shunned: domains that anti-affinity, of the pod or against it, closes.
-        wanted: for each affinity term its topology key.
-        met: domains in which some pod matches all affinity terms.
+        apart: domains that the pod's own anti-affinity closes, each with the pods that do.
+        shunned: domains that anti-affinity against it closes, likewise.
+        wanted: the affinity terms, `met` the domains in which some pod matches all of them, with those pods.
         first: whether the pod may be the first of those that it wants to be with.
         ports: the pod's host ports.
-        used: the host ports of the nodes that have such pods, by node.
+        used: the host ports of the nodes that have such pods, by node, each with its pod.
     """
 
-    shunned: frozenset[Domain]
-    wanted: tuple[str, ...]
-    met: frozenset[Domain]
+    apart: dict[Domain, list[Obj]]
+    shunned: dict[Domain, list[Obj]]
+    wanted: tuple[Obj, ...]
+    met: dict[Domain, list[Obj]]
     first: bool
     ports: tuple[Port, ...]
-    used: dict[str, list[Port]]
+    used: dict[str, list[tuple[Port, Obj]]]
 
-    def keep_off(self, host: Host) -> bool:
-        """Whether the pods that are there keep the pod off a node."""
+    def keep_off(self, host: Host) -> tuple[str, ...]:
+        """What of the pods that are there keeps the pod off a node; () where they would have it."""
+        found: list[str] = []
+        if self.apart and any(domain in self.apart for domain in host.labels.items()):
+            found.append(APART)
         if self.shunned and any(domain in self.shunned for domain in host.labels.items()):
-            return True
-        if any(key not in host.labels for key in self.wanted):
-            return True
-        alone = any((key, host.labels[key]) not in self.met for key in self.wanted)
-        if alone and not (self.first and not self.met):
-            return True
-        return any(_conflict(mine, theirs) for mine in self.ports for theirs in self.used.get(host.name, []))
+            found.append(SHUNNED)
+        if self.wanted and not self._accompanied(host):
+            found.append(ALONE)
+        if self.ports and self.taken(host):
+            found.append(PORTS)
+        return tuple(found)
+
+    def _accompanied(self, host: Host) -> bool:
+        keys = [key_of(term) for term in self.wanted]
+        if any(key not in host.labels for key in keys):
+            return False
+        return all((key, host.labels[key]) in self.met for key in keys) or (self.first and not self.met)
+
+    def taken(self, host: Host) -> list[tuple[Port, Obj]]:
+        """The pod's host ports that others hold on a node, with who does."""
+        theirs = self.used.get(host.name, [])
+        return [(port, pod) for mine in self.ports for port, pod in theirs if mine.conflicts(port)]
+
+    def closing(self, host: Host) -> list[Obj]:
+        """The pods whose presence, by anti-affinity of either side, closes a node."""
+        domains = host.labels.items()
+        return [pod for shut in (self.apart, self.shunned) for domain in domains for pod in shut.get(domain, ())]
 
 
-NOBODY = Neighbours(frozenset(), (), frozenset(), False, (), {})
+NOBODY = Neighbours({}, {}, (), {}, False, (), {})
 
 
 def neighbours(pod: Obj, scene: Scene) -> Neighbours:
     """What bound pods mean for a pod that has no node."""
-    apart, together = _terms(pod, "podAntiAffinity"), _terms(pod, "podAffinity")
-    ports = tuple(_host_ports(pod))
-    shunned: set[Domain] = set()
-    met: set[Domain] = set()
-    used: dict[str, list[Port]] = {}
+    apart, together = _terms(pod, "podAntiAffinity", scene), _terms(pod, "podAffinity", scene)
+    ports = host_ports(pod)
+    closed: dict[Domain, list[Obj]] = {}
+    shunned: dict[Domain, list[Obj]] = {}
+    met: dict[Domain, list[Obj]] = {}
+    used: dict[str, list[tuple[Port, Obj]]] = {}
     for other in scene.bound if apart or together or ports else ():
         node = fields.text(other, "spec", "nodeName")
         labels = scene.labels[node]
-        shunned |= _domains(apart, pod, other, labels)
-        if together and all(_matches(term, pod, other) for term in together):
-            met |= {(key, labels[key]) for key in map(_key, together) if key in labels}
+        for domain in _domains(apart, pod, other, labels, scene):
+            closed.setdefault(domain, []).append(other)
+        if together and all(speaks_of(term, pod, other, scene) for term in together):
+            for domain in {(key, labels[key]) for key in map(key_of, together) if key in labels}:
+                met.setdefault(domain, []).append(other)
         if ports:
-            used.setdefault(node, []).extend(_host_ports(other))
+            used.setdefault(node, []).extend((port, other) for port in host_ports(other))
     for other in scene.repelling:
         labels = scene.labels[fields.text(other, "spec", "nodeName")]
-        shunned |= _domains(_terms(other, "podAntiAffinity"), other, pod, labels)
+        for domain in _domains(_terms(other, "podAntiAffinity", scene), other, pod, labels, scene):
+            shunned.setdefault(domain, []).append(other)
     return Neighbours(
-        shunned=frozenset(shunned),
-        wanted=tuple(_key(term) for term in together),
-        met=frozenset(met),
-        first=all(_matches(term, pod, pod) for term in together),
-        ports=ports,
+        apart=closed,
+        shunned=shunned,
+        wanted=tuple(together),
+        met=met,
+        first=all(speaks_of(term, pod, pod, scene) for term in together),
+        ports=tuple(ports),
         used=used,
     )
 
 
-def _terms(pod: Obj, kind: str) -> list[Obj]:
+def required_terms(pod: Obj, kind: str) -> list[Obj]:
+    """The required terms of `podAffinity` or `podAntiAffinity` that name a topology key."""
+    return [term for term in fields.items(pod, "spec", "affinity", kind, _REQUIRED) if key_of(term)]
+
+
+def selects_places(pod: Obj) -> bool:
+    """Whether a required term of a pod chooses namespaces by their labels."""
+    kinds = ("podAffinity", "podAntiAffinity")
+    return any(fields.mapping(term, "namespaceSelector") for kind in kinds for term in required_terms(pod, kind))
+
+
+def _terms(pod: Obj, kind: str, scene: Scene) -> list[Obj]:
     """The required terms of a kind that can be evaluated here."""
-    found = fields.items(pod, "spec", "affinity", kind, _REQUIRED)
-    return [term for term in found if not fields.mapping(term, "namespaceSelector") and _key(term)]
+    known = scene.places is not None
+    return [term for term in required_terms(pod, kind) if known or not fields.mapping(term, "namespaceSelector")]
 
 
-def _key(term: Obj) -> str:
+def key_of(term: Obj) -> str:
     return fields.text(term, "topologyKey")
 
 
-def _matches(term: Obj, owner: Obj, other: Obj) -> bool:
+def speaks_of(term: Obj, owner: Obj, other: Obj, scene: Scene) -> bool:
     """Whether a term of one pod speaks of another. Without namespaces it speaks of its own, with `{}` of all."""
-    everywhere = fields.at(term, "namespaceSelector") is not None
+    place = fields.namespace_of(other)
+    chosen = fields.at(term, "namespaceSelector")
     named = fields.strings(term, "namespaces")
-    places = named or [fields.namespace_of(owner)]
-    if not everywhere and fields.namespace_of(other) not in places:
-        return False
-    return selectors.matches(fields.at(term, "labelSelector"), fields.labels_of(other))
+    if chosen is None:
+        inside = place in (named or [fields.namespace_of(owner)])
+    elif chosen == {}:
+        inside = True
+    else:
+        inside = place in named or selectors.matches(chosen, (scene.places or {}).get(place, {}))
+    return inside and selectors.matches(fields.at(term, "labelSelector"), fields.labels_of(other))
 
 
-def _domains(terms: list[Obj], owner: Obj, other: Obj, labels: dict[str, str]) -> set[Domain]:
+def _domains(terms: list[Obj], owner: Obj, other: Obj, labels: dict[str, str], scene: Scene) -> set[Domain]:
     """The domains around a node of these labels that one pod's anti-affinity against another closes."""
-    return {(_key(t), labels[_key(t)]) for t in terms if _key(t) in labels and _matches(t, owner, other)}
+    return {(key_of(t), labels[key_of(t)]) for t in terms if key_of(t) in labels and speaks_of(t, owner, other, scene)}
 
 
-def _host_ports(pod: Obj) -> Iterable[Port]:
+def host_ports(pod: Obj) -> Iterable[Port]:
+    """The host ports of a pod's containers and native sidecars."""
+    found: list[Port] = []
     for container in podstate.containers(pod):
         if container.role in {"app", "sidecar"}:
             for port in fields.items(container.spec, "ports"):
                 number = fields.number(port, "hostPort")
                 if number > 0:
-                    address = fields.text(port, "hostIP") or "0.0.0.0"  # noqa: S104 - what Kubernetes takes it for
-                    yield address, fields.text(port, "protocol") or "TCP", number
-
-
-def _conflict(mine: Port, theirs: Port) -> bool:
-    return mine[1:] == theirs[1:] and (mine[0] == theirs[0] or "0.0.0.0" in (mine[0], theirs[0]))  # noqa: S104
+                    protocol = fields.text(port, "protocol") or "TCP"
+                    found.append(Port(fields.text(port, "hostIP") or _ANY, protocol, number))
+    return found

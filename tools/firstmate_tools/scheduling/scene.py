@@ -8,6 +8,7 @@ from datetime import datetime
 from firstmate_tools import fields, podstate
 from firstmate_tools.fields import Obj
 from firstmate_tools.scheduling.capacity import Host, hosts
+from firstmate_tools.scheduling.volumes import NOTHING, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class Scene:
         bound: pods on known nodes that have not ended.
         repelling: those of them whose spec tells of affinity.
         by_namespace: all pods, bound or not.
+        stores: what is known of claims and volumes.
+        places: the labels of namespaces by name, None where they are not known.
+        now: the cluster's clock.
     """
 
     hosts: tuple[Host, ...]
@@ -27,15 +31,25 @@ class Scene:
     bound: list[Obj]
     repelling: list[Obj]
     by_namespace: dict[str, list[Obj]]
+    now: datetime
+    stores: Stores = NOTHING
+    places: dict[str, dict[str, str]] | None = None
 
     @staticmethod
-    def of(nodes: Iterable[Obj], pods: Iterable[Obj], now: datetime) -> "Scene":
+    def of(
+        nodes: Iterable[Obj],
+        pods: Iterable[Obj],
+        now: datetime,
+        stores: Stores = NOTHING,
+        places: dict[str, dict[str, str]] | None = None,
+    ) -> "Scene":
         """The scene of a cluster.
 
         Args:
             nodes: all of them.
             pods: of all namespaces, or as many as are known.
             now: by which a terminating pod is within its grace period or not.
+            stores, places: see the attributes.
         """
         every = list(pods)
         ready = tuple(hosts(nodes, every, now))
@@ -45,4 +59,4 @@ class Scene:
         for pod in every:
             by_namespace[fields.namespace_of(pod)].append(pod)
         repelling = [pod for pod in bound if "affinity" in fields.mapping(pod, "spec")]
-        return Scene(ready, labels, bound, repelling, dict(by_namespace))
+        return Scene(ready, labels, bound, repelling, dict(by_namespace), now, stores, places)

@@ -38,7 +38,7 @@ CAUSES = (
     *causes("pod-security-groups-eni", branch_eni_exhausted="No node has a branch network interface left for the pod"),
     *causes(
         "gpu-unschedulable",
-        gpu_not_advertised="No node offers the GPUs that the pod asks for",
+        gpu_not_advertised="No node offers the GPUs, or other devices, that the pod asks for",
         gpu_device_unhealthy="A node's GPUs have failed, in whole or in part",
     ),
 )

@@ -1,47 +1,51 @@
-"""Pods that have no node: labels, taints, cordons, spreading and room, re-run over nodes and pods as they are now.
+"""Pods that have no node: labels, taints, cordons, neighbours, volumes and room, re-run over the cluster as it is now.
 
 The signal is the pod's condition PodScheduled=False/Unschedulable; the scheduler's sentence is quoted and never trusted
-where nodes may be read. Pod affinity and host ports only take nodes out of the question: where they are why, or
-volumes, which are not evaluated, nothing is said.
+where nodes may be read. Claims that have no volume yet, and devices of dynamic resource allocation, are not evaluated:
+where they are why, nothing is said here.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from firstmate_tools import kinds
 from firstmate_tools.diagnosis import placement
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.diagnosis.lib import some
-from firstmate_tools.diagnosis.rule import BACKENDS, ListWant, Want, rule
-from firstmate_tools.diagnosis.unplaced import WITHOUT_LOAD, Unplaced, unplaced, unread
+from firstmate_tools.diagnosis.placement import wants
+from firstmate_tools.diagnosis.rule import BACKENDS, rule
+from firstmate_tools.diagnosis.unplaced import Unplaced, unplaced, unread
 from firstmate_tools.kinds import NODE, POD
 from firstmate_tools.quantity import show
-from firstmate_tools.reads import Read
 from firstmate_tools.scheduling.fit import Why
 from firstmate_tools.scheduling.predicates import node_selector, required_affinity
 
 CAUSE_OF: dict[Why, str] = {
     Why.SELECTOR: "node-selector-unmatched",
+    Why.AFFINITY: "node-affinity-unmatched",
     Why.TAINT: "taint-not-tolerated",
     Why.CORDON: "nodes-cordoned",
     Why.SPREAD: "topology-spread-unsatisfiable",
+    Why.ANTI_AFFINITY: "pod-anti-affinity-unsatisfiable",
+    Why.ALONE: "pod-affinity-unmatched",
+    Why.PORTS: "host-port-conflict",
+    Why.ELSEWHERE: "volume-zone-mismatch",
+    Why.SLOTS: "node-volume-limit-reached",
+    Why.IN_USE: "rwop-volume-in-use",
+    Why.POD_COUNT: "node-pod-limit-reached",
     Why.LARGER: "pod-larger-than-any-node",
     Why.FULL: "insufficient-node-resources",
+    Why.NOT_ADVERTISED: "gpu-not-advertised",
+    Why.BRANCH_INTERFACES: "branch-eni-exhausted",
 }
-
-
-def _wants(facts: Facts) -> Iterable[Want]:
-    """The pods of all namespaces, where room decides: they fill the same nodes."""
-    if not facts.knows(POD) and any(case.verdict.why not in WITHOUT_LOAD for case in facts.derived(unplaced)):
-        yield ListWant(POD)
 
 
 @rule(
     causes=tuple(CAUSE_OF.values()),
     observes=(POD, NODE, kinds.REPLICA_SET, kinds.JOB),
-    digs=(Read(POD, ("list",)),),
-    wants=_wants,
+    digs=wants.READS,
+    wants=wants.wanted,
     explains=BACKENDS,
     confirms=(POD, NODE),
 )
@@ -57,15 +61,22 @@ def unschedulable_pods(facts: Facts) -> Iterator[Finding | RuledOut]:
             yield placement.finding(facts, cause, why, group, culprit)
     refuted = [verdict for case in cases for verdict in _ruled_out(case, _believed(case))]
     yield from {verdict.cause: verdict for verdict in reversed(refuted)}.values()
+    for case in cases:
+        if case.verdict.why is Why.FITS and wants.unseen_volumes(facts, case.pod):
+            yield from _inferred_volumes(facts, case)
     for case in unread(facts):
         yield from _inferred(facts, case)
 
 
 def _believed(case: Unplaced) -> Why:
     """The verdict; where pods of other namespaces could not be counted, and the scheduler misses room, FULL."""
-    blind = not case.whole and case.verdict.why in {Why.FITS, Why.LEAVING, Why.SPREAD, Why.CORDON}
-    lacking = [resource for resource in case.said.short if case.verdict.asks.get(resource)]
-    return Why.FULL if blind and lacking and case.verdict.why in {Why.FITS, Why.LEAVING} else case.verdict.why
+    why, said = case.verdict.why, case.said
+    lacking = any(case.verdict.asks.get(resource) for resource in said.short)
+    return Why.FULL if lacking and not case.whole and why in {Why.FITS, Why.LEAVING} else why
+
+
+_OF_NODES = {Why.POD_COUNT, Why.SLOTS, Why.BRANCH_INTERFACES, Why.NOT_ADVERTISED}
+"""Reasons that lie in the nodes: whoever waits for the same nodes has one problem."""
 
 
 def _blockers(why: Why, group: list[Unplaced]) -> frozenset[str]:
@@ -81,6 +92,10 @@ def _blockers(why: Why, group: list[Unplaced]) -> frozenset[str]:
         elif why is Why.SPREAD and (blocked := next((v.spread for v in case.verdict.shown if v.spread), None)):
             room = [c.open_domains() for c in case.verdict.spread if c.key == blocked.key]
             found.add(f"{blocked.key} {room}")
+        elif why is Why.AFFINITY:
+            found.add(f"affinity {required_affinity(case.pod)} {sorted(node_selector(case.pod).items())}")
+        elif why in _OF_NODES:
+            found |= {f"{view.name} {why.name}" for view in case.verdict.shown}
         elif why is Why.FULL and case.verdict.shown:
             found |= {f"{view.name} {lack.resource}" for view in case.verdict.shown for lack in view.lacks}
         else:
@@ -123,14 +138,38 @@ def _ruled_out(case: Unplaced, why: Why) -> Iterator[RuledOut]:
         yield RuledOut("pod-larger-than-any-node", f"{large[0].name}, when empty, offers {name} {offers}")
 
 
+_TOLD = (
+    ("spread", "topology-spread-unsatisfiable", "its spread constraints"),
+    ("anti_affinity", "pod-anti-affinity-unsatisfiable", "anti-affinity"),
+    ("affinity", "pod-affinity-unmatched", "its pod affinity"),
+    ("ports", "host-port-conflict", "host ports that are taken"),
+    ("pods", "node-pod-limit-reached", "nodes that hold as many pods as they may"),
+)
+_TOLD_OF_VOLUMES = (
+    ("in_use", "rwop-volume-in-use", "a claim for one pod that another pod uses"),
+    ("slots", "node-volume-limit-reached", "nodes that can attach no more volumes"),
+    ("zone", "volume-zone-mismatch", "the place of its volume"),
+)
+
+
 def _inferred(facts: Facts, case: Unplaced) -> Iterator[Finding]:
     """What the scheduler's sentence alone tells, where nodes may not be read."""
     told = case.said
     only_selector = bool(node_selector(case.pod)) and required_affinity(case.pod) is None
+    only_affinity = not node_selector(case.pod) and required_affinity(case.pod) is not None
     if told.short:
         yield placement.inferred(facts, "insufficient-node-resources", case, "too little " + ", ".join(told.short))
-    elif told.spread:
-        yield placement.inferred(facts, "topology-spread-unsatisfiable", case, "its spread constraints")
+    elif named := next((entry for entry in (*_TOLD, *_TOLD_OF_VOLUMES) if getattr(told, entry[0])), None):
+        yield placement.inferred(facts, named[1], case, named[2])
     elif told.nodes and told.selector == told.nodes and only_selector:
-        pairs = ", ".join(f"{k}={v}" for k, v in sorted(node_selector(case.pod).items()))
+        pairs = ", ".join(f"{key}={value}" for key, value in sorted(node_selector(case.pod).items()))
         yield placement.inferred(facts, "node-selector-unmatched", case, f"its selector {pairs}")
+    elif told.nodes and told.selector == told.nodes and only_affinity:
+        yield placement.inferred(facts, "node-affinity-unmatched", case, "its required node affinity")
+
+
+def _inferred_volumes(facts: Facts, case: Unplaced) -> Iterator[Finding]:
+    """What the sentence tells of volumes, where claims or volumes may not be read."""
+    named = next((entry for entry in _TOLD_OF_VOLUMES if getattr(case.said, entry[0])), None)
+    if named is not None:
+        yield placement.inferred(facts, named[1], case, named[2], unread="its volumes")
