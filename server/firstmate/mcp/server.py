@@ -118,6 +118,7 @@ class FirstmateServer(MCPServer[Any]):
 
     async def list_resources(self) -> list[Resource]:
         """Every runbook, then every file of its folder as a skill's, then what others registered."""
+        skills = await self._skills.read()
         mine = [
             Resource(
                 uri=SCHEME + one.slug,
@@ -126,9 +127,9 @@ class FirstmateServer(MCPServer[Any]):
                 description=egress.document(one.front.description),
                 mime_type="text/markdown",
             )
-            for one in (skill.runbook for skill in self._skills.every)
+            for one in (skill.runbook for skill in skills)
         ]
-        files = [skill.resource(file) for skill in self._skills.every for file in skill.files]
+        files = [skill.resource(file) for skill in skills for file in skill.files]
         return [*mine, *files, *await super().list_resources()]
 
     async def read_resource(
@@ -170,6 +171,7 @@ class FirstmateServer(MCPServer[Any]):
 
         given = arguments or {}
         if (spec := prompts.PROMPTS.get(name)) is not None:
+            await self._skills.read()  # so that looking an alert up parses nothing while others wait
             return prompts.rendered(spec, given, self.calls, self._runbooks)
         if (other := self._prompt_manager.get_prompt(name)) is None:
             every = [one.name for one in await self.list_prompts()]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import anyio
+import anyio.to_thread
 from mcp.server.context import ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
 from mcp.types import PaginatedRequestParams, Resource
@@ -101,6 +103,10 @@ class Skills:
             with suppress(UnservedError):
                 found.append(self._load(slug))
         return tuple(found)
+
+    async def read(self) -> Sequence[Skill]:
+        """As `every`. Parsing them all takes a few tenths of a second, for which nobody else has to wait."""
+        return await anyio.to_thread.run_sync(lambda: self.every)
 
     def of(self, uri: str) -> Skill | None:
         """The skill to which an address belongs, None where there is no such skill.
@@ -192,7 +198,7 @@ class SkillsExtension(Extension):
 
     async def _list(self, context: ServerRequestContext[Any, Any], params: PaginatedRequestParams) -> dict[str, Any]:
         _refuse_cursor(params)
-        return {"skills": [skill.entry() for skill in self._skills.every], **_cached()}
+        return {"skills": [skill.entry() for skill in await self._skills.read()], **_cached()}
 
     async def _get(self, context: ServerRequestContext[Any, Any], params: AddressParams) -> dict[str, Any]:
         skill = _served(self._skills, params.uri)
