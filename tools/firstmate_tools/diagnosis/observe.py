@@ -18,7 +18,7 @@ from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, ReasonWan
 from firstmate_tools.diagnosis.slim import slimmer
 from firstmate_tools.errors import DeniedError, ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
-from firstmate_tools.kinds import EVENT, Kind, custom
+from firstmate_tools.kinds import EVENT, Kind, custom, known
 from firstmate_tools.reads import Read
 from firstmate_tools.results import Coverage, NotChecked
 
@@ -87,7 +87,7 @@ class Observer:
     def coverage(self) -> Coverage:
         """The record, in a stable order. What was read once and failed once counts as not checked."""
         return Coverage(
-            checked=sorted(self.checked - set(self.missing)),
+            checked=sorted({_short(what) for what in self.checked - set(self.missing)}),
             not_checked=[self.missing[what] for what in sorted(self.missing)],
             cut=list(self.cut),
         )
@@ -214,6 +214,12 @@ class Observer:
         else:
             self.facts.put_log((want.namespace, want.pod, want.container, want.previous), content)
             self.checked.add("pods/log")
+
+
+def _short(resource: str) -> str:
+    """A built-in resource without its group, as people name it: there are many, and every answer lists them."""
+    plural = resource.partition(".")[0]
+    return plural if known(resource) is not None else resource
 
 
 def _telling(event: Obj) -> EventRow | None:

@@ -1,6 +1,7 @@
 """The shape of a diagnosis as it leaves: the result contract's models and their making from findings."""
 
 from datetime import datetime
+from operator import not_
 from typing import ClassVar
 
 from pydantic import Field
@@ -46,10 +47,12 @@ class RootCause(Model):
     since: datetime | None = None
     summary: Words
     evidence: list[Evidence]
-    affects: list[ObjectRef] = Field(default_factory=list[ObjectRef], description="Workloads that suffer from it")
+    affects: list[ObjectRef] = Field(
+        default_factory=list[ObjectRef], exclude_if=not_, description="Workloads that suffer from it"
+    )
     explains: list[Explained] = Field(default_factory=list[Explained])
     runbook: str
-    next: list[NextStep] = Field(default_factory=list[NextStep])
+    next: list[NextStep] = Field(default_factory=list[NextStep], exclude_if=not_)
 
 
 class RuledOut(Model):
