@@ -4,7 +4,7 @@
 checked where it is used. Must never hold a secret: files and digests are named, tokens are not.
 """
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -27,6 +27,14 @@ def address(value: str) -> str:
     if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("it must be an address without user, query and fragment")
     return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to it, or did."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Table(BaseModel):

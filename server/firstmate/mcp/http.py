@@ -11,7 +11,6 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +19,7 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
 from firstmate.audit import Trail, to_stderr
-from firstmate.httpsettings import HttpSettings
+from firstmate.httpsettings import HttpSettings, is_loopback
 from firstmate.mcp import refusals
 from firstmate.mcp.server import FirstmateServer
 from firstmate.mcp.web import accesslog, jwks, metadata, probes
@@ -52,14 +51,6 @@ class Listening:
     allowed_hosts: Sequence[str] = ()
     allow_unauthenticated: bool = False
     settings: HttpSettings = field(default_factory=HttpSettings)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to it."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check(where: Listening) -> None:

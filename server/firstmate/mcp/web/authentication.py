@@ -38,6 +38,11 @@ class Authentication:
     tokens: TokenFile | None = None
     oauth: AccessTokens | None = None
 
+    @property
+    def nobody_is_asked(self) -> bool:
+        """Whether anybody may come."""
+        return self.tokens is None and self.oauth is None
+
     async def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Who sent a request with these headers.
 
@@ -45,7 +50,7 @@ class Authentication:
             UnauthenticatedError: nobody who is known.
             KeysUnavailableError: the token could not be checked.
         """
-        if self.tokens is None and self.oauth is None:
+        if self.nobody_is_asked:
             return ANONYMOUS
         token = _bearer([value for name, value in headers if name == b"authorization"])
         if self.tokens is not None and (caller := self.tokens.caller(token)) is not None:

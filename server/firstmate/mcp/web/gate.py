@@ -8,7 +8,7 @@ and Origin and binds a session to the principal that the gate names. Must never 
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from firstmate.audit import Trail
 from firstmate.caller import Caller, calling
-from firstmate.httpsettings import LimitSettings
+from firstmate.httpsettings import LimitSettings, is_loopback
 from firstmate.mcp.web import responses
 from firstmate.mcp.web.accesslog import OTHER, Entry, Log
 from firstmate.mcp.web.authentication import Authentication, Challenges, UnauthenticatedError
@@ -130,17 +130,20 @@ class Gate:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
         # Whatever is not open to anybody is closed: a router may take more spellings of /mcp for it than one.
         if scope["path"] in self._door.open_paths:
-            self._take(self._strangers, (_peer(scope), entry.path))
+            if not (is_loopback(_peer(scope)) and self._door.authentication.nobody_is_asked):
+                self._take(self._strangers, (_peer(scope), entry.path))
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         entry.protocol = word(headers.get("mcp-protocol-version", ""))
         caller = entry.caller = await self._caller(scope)
-        self._take(self._rate, caller.key)
+        key = _share(caller, scope)
+        if key is not None:
+            self._take(self._rate, key)
         self._need(caller, "read", entry, Asked())
         stream = scope["method"] == "GET"
         try:
-            with (self._streams if stream else self._calls).one(caller.key):
+            with (self._streams if stream else self._calls).one(key):
                 await self._admitted(scope, receive, send, entry, caller, headers)
         except TooManyError as error:
             raise responses.too_many(error.wait_s, everybody=error.everybody) from error
@@ -158,7 +161,7 @@ class Gate:
                 spec = self._door.tools.get(found.tool)
                 self._need(caller, spec.family if spec is not None else "read", entry, found)
             if found.method == "initialize":
-                self._sessions.check(caller.key, time.monotonic())
+                self._sessions.check(_share(caller, scope), time.monotonic())
             receive = again(body, receive)
         if caller.kind != "anonymous":
             scope["user"], scope["auth"] = _principal(caller), AuthCredentials(sorted(caller.families))
@@ -169,19 +172,19 @@ class Gate:
                 await self._inside(scope, receive, send)
         finally:
             del self._under_way[id(under)]
-            self._session(scope["method"], headers, entry, caller)
+            self._session(scope["method"], headers, entry, _share(caller, scope))
         if under.scope.cancelled_caught:
             await _cut_short(send, entry)
 
-    def _session(self, method: str, headers: Headers, entry: Entry, caller: Caller) -> None:
+    def _session(self, method: str, headers: Headers, entry: Entry, key: Hashable) -> None:
         """Counts the session that a request opened, used or closed."""
         session = entry.session or headers.get("mcp-session-id", "")
         if not session or entry.status is None or entry.status >= 400:
             return
         if method == "DELETE":
-            self._sessions.closed(caller.key, session)
+            self._sessions.closed(key, session)
         else:
-            self._sessions.used(caller.key, session, time.monotonic())
+            self._sessions.used(key, session, time.monotonic())
 
     async def _caller(self, scope: Scope) -> Caller:
         try:
@@ -224,11 +227,22 @@ class Gate:
             raise RefusedRequestError(408, "too_slow", words, Connection="close") from error
 
     @staticmethod
-    def _take(rate: Rate, key: tuple[str, ...]) -> None:
+    def _take(rate: Rate, key: Hashable) -> None:
         try:
             rate.take(key, time.monotonic())
         except TooManyError as error:
             raise responses.too_many(error.wait_s) from error
+
+
+def _share(caller: Caller, scope: Scope) -> Hashable:
+    """Whose share of the limits a request uses up; None on loopback where nobody is asked who they are.
+
+    There one person talks to themselves, or runs a test: only what holds for all together holds for them.
+    """
+    if caller.kind != "anonymous":
+        return caller.key
+    peer = _peer(scope)
+    return None if is_loopback(peer) else peer
 
 
 def _principal(caller: Caller) -> AuthenticatedUser:

@@ -77,11 +77,13 @@ class Sessions:
         self._used: dict[Hashable, dict[str, float]] = {}
 
     def check(self, key: Hashable, now: float) -> None:
-        """Returns where the key may open one more.
+        """Returns where the key may open one more; None always may.
 
         Raises:
             TooManyError: it has too many.
         """
+        if key is None:
+            return
         live = {one: at for one, at in self._used.get(key, {}).items() if now - at < self._idle_s}
         self._used[key] = live
         if len(live) >= self._each:
@@ -91,7 +93,8 @@ class Sessions:
 
     def used(self, key: Hashable, session: str, now: float) -> None:
         """The session was opened, or served a request."""
-        self._used.setdefault(key, {})[session] = now
+        if key is not None:
+            self._used.setdefault(key, {})[session] = now
 
     def closed(self, key: Hashable, session: str) -> None:
         """The session is no more."""
@@ -103,7 +106,7 @@ class Slots:
     """What runs at the same time, of each key and altogether.
 
     Attributes:
-        each: the most for one key.
+        each: the most for one key; the key None is bounded with all together alone.
         all: the most for all together.
     """
 
@@ -119,7 +122,7 @@ class Slots:
         Raises:
             TooManyError: there is none.
         """
-        if self._held[key] >= self.each:
+        if key is not None and self._held[key] >= self.each:
             raise TooManyError(1)
         if self._total >= self.all:
             raise TooManyError(1, everybody=True)
