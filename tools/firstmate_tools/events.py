@@ -17,7 +17,7 @@ from firstmate_tools.loglines import template_of
 from firstmate_tools.paging import page
 from firstmate_tools.places import refuse_unknown_namespace
 from firstmate_tools.reads import Read
-from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, ObjectRef, Result
+from firstmate_tools.results import Coverage, Cursor, Limit, Model, Namespace, NotChecked, ObjectRef, Result
 from firstmate_tools.text import FreeText, Told, clipped
 from firstmate_tools.toolspec import tool
 from firstmate_tools.views.descent import descends
@@ -76,8 +76,9 @@ async def events(
     healthy."""
     asked = parse_scope(scope, namespace, cluster.default_namespace)
     rows, kind, cut = await _rows(cluster, asked, type, reason)
+    unknown: list[NotChecked] = []
     if not rows and asked.namespace is not None:
-        await refuse_unknown_namespace(cluster, asked.namespace)
+        unknown = await refuse_unknown_namespace(cluster, asked.namespace)
     concerns = _concerns(asked)
     start = cluster.now - timedelta(minutes=since_minutes) if since_minutes is not None else None
     chosen = (
@@ -94,7 +95,14 @@ async def events(
         cluster=cluster.identity,
         observed_at=cluster.now,
         events=shown,
-        coverage=Coverage(checked=[kind.resource], returned=len(shown), total=len(entries), cursor=following, cut=cut),
+        coverage=Coverage(
+            checked=[kind.resource],
+            not_checked=unknown,
+            returned=len(shown),
+            total=len(entries),
+            cursor=following,
+            cut=cut,
+        ),
     )
 
 

@@ -135,8 +135,9 @@ async def _listed(
     question = ("get", cluster.identity.name, kind.resource, namespace, selector)
     before, more = resume(cursor, *question)
     listing = await cluster.list(kind, namespace=namespace, labels=selector or "", limit=limit, more=more)
+    unknown: list[NotChecked] = []
     if not listing.items and namespace is not None and not more:
-        await refuse_unknown_namespace(cluster, namespace)
+        unknown = await refuse_unknown_namespace(cluster, namespace)
     definition = await _definition(cluster, kind) if listing.items else None
     rows = [_row(obj, kind, definition, cluster) for obj in listing.items]
     seen = before + len(rows)
@@ -149,6 +150,7 @@ async def _listed(
         items=rows,
         coverage=Coverage(
             checked=[kind.resource],
+            not_checked=unknown,
             returned=len(rows),
             total=total,
             cursor=onward(listing.more, seen, *question),

@@ -10,12 +10,13 @@ from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.errors import ReadError, RefusedError, UsageError
 from firstmate_tools.fields import name_of
 from firstmate_tools.kinds import NAMESPACE, Kind
+from firstmate_tools.results import NotChecked
 
 _NEAR = 5
 
 
-async def refuse_unknown_namespace(cluster: Cluster, namespace: str) -> None:
-    """Does nothing where the namespace exists, or where nobody may know.
+async def refuse_unknown_namespace(cluster: Cluster, namespace: str) -> list[NotChecked]:
+    """Nothing where the namespace exists; where that cannot be found out, what the answer must say of it.
 
     The tool declares `Read(NAMESPACE, ("get",))`.
 
@@ -24,13 +25,14 @@ async def refuse_unknown_namespace(cluster: Cluster, namespace: str) -> None:
     """
     try:
         found = await cluster.get(NAMESPACE, namespace)
-    except ReadError:
-        return
+    except ReadError as error:
+        return [NotChecked.of(f"namespaces: whether {namespace} exists", error)]
     if found is None:
         raise UsageError(
             f"There is no namespace {namespace!r} in cluster {cluster.identity.name}.",
             "Look at its spelling and at the cluster; `get` with kind=namespace lists them.",
         )
+    return []
 
 
 async def no_such(cluster: Cluster, kind: Kind, name: str, namespace: str | None) -> UsageError:

@@ -85,7 +85,7 @@ async def pod_status(
     """What `kubectl get pods` shows, and why each unhealthy pod is so, since when: waiting reasons, exits, restarts,
     probe, mount and scheduling messages, init containers and native sidecars told apart. Worst first. Without
     namespace: all namespaces."""
-    pods = await _pods(cluster, namespace, name, selector)
+    pods, unknown = await _pods(cluster, namespace, name, selector)
     now = cluster.now
     ranked = sorted(pods, key=lambda pod: _worst_first(pod, now))
     unhealthy = sum(1 for pod in ranked if not podstate.healthy(pod, now))
@@ -93,7 +93,7 @@ async def pod_status(
     shown, following = page(
         listed, limit, cursor, "pods", cluster.identity.name, namespace, name, selector, unhealthy_only
     )
-    coverage = Coverage(checked=["pods"], returned=len(shown), total=len(listed), cursor=following)
+    coverage = Coverage(checked=["pods"], not_checked=unknown, returned=len(shown), total=len(listed), cursor=following)
     events = dict[Ref, list[EventRow]]()
     if any(not podstate.healthy(pod, now) for pod in shown):
         events, coverage = await _warnings(cluster, namespace, name, coverage)
@@ -110,17 +110,24 @@ async def pod_status(
     )
 
 
-async def _pods(cluster: Cluster, namespace: str | None, name: str | None, selector: str | None) -> list[Obj]:
+async def _pods(
+    cluster: Cluster, namespace: str | None, name: str | None, selector: str | None
+) -> tuple[list[Obj], list[NotChecked]]:
+    """The pods, and what could not be found out where there are none.
+
+    Raises:
+        UsageError: there is no such pod, or no such namespace.
+    """
     if name is not None:
         place = namespace or cluster.default_namespace
         pod = await cluster.get(POD, name, place)
         if pod is None:
             raise await no_such(cluster, POD, name, place)
-        return [pod]
+        return [pod], []
     listing = await cluster.sweep(POD, slimmer(POD, cluster.now), namespace=namespace, labels=selector or "")
-    if not listing.items and namespace is not None:
-        await refuse_unknown_namespace(cluster, namespace)
-    return listing.items
+    if listing.items or namespace is None:
+        return listing.items, []
+    return [], await refuse_unknown_namespace(cluster, namespace)
 
 
 async def _warnings(

@@ -191,7 +191,8 @@ async def _every(
     if len(failures) == len(WORKLOADS):
         raise failures[0]
     if not found and not failures and namespace is not None:
-        await refuse_unknown_namespace(cluster, namespace)
+        for left in await refuse_unknown_namespace(cluster, namespace):
+            missing["namespaces"] = left
     return found
 
 
