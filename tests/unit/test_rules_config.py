@@ -144,7 +144,6 @@ LATE = "failed to sync configmap cache: timed out waiting for the condition"
 @pytest.mark.parametrize(
     "objects",
     [
-        waits(container(), "container has runAsNonRoot and image will run as root"),
         waits(env("configMap", "web", "A"), LATE),
         [*mounts({"configMap": {"name": "web"}}, LATE), config_map("web")],
         mounts({"configMap": {"name": "web", "optional": True}}, 'configmap "web" not found'),

@@ -148,16 +148,8 @@ def test_a_container_that_is_up_between_two_kills_is_found() -> None:
     assert (found.cause, found.severity) == (LIVENESS, "warning")
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "HTTP probe failed with statuscode: 500",
-        'Get "http://10.0.0.1:8080/live": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
-        'Get "http://10.0.0.1:8080/live": dial tcp 10.0.0.1:8080: connect: connection refused',
-    ],
-)
-def test_a_kill_whose_probe_is_not_plainly_wrong_is_left_to_others(message: str) -> None:
-    assert roots(*killed(http(), message)) == []
+def test_a_kill_whose_probe_is_not_plainly_wrong_is_left_to_others() -> None:
+    assert roots(*killed(http(), "HTTP probe failed with statuscode: 500")) == []
 
 
 def test_a_port_is_proved_wrong_by_the_log_that_names_another() -> None:

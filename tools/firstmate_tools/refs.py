@@ -40,9 +40,14 @@ def ref_of(obj: Obj, kind: Kind | str | None = None) -> Ref:
 
 
 def involved(event: Obj) -> Ref:
-    """What an event is about, in either Event API (`involvedObject` in core, `regarding` in events.k8s.io)."""
+    """What an event is about, in either Event API (`involvedObject` in core, `regarding` in events.k8s.io).
+
+    Some who tell of a node name the namespace that the event lies in: a cluster-scoped kind has none.
+    """
     about: Any = event.get("involvedObject") or event.get("regarding")
-    return Ref(fields.text(about, "kind"), fields.text(about, "namespace"), fields.text(about, "name"))
+    kind = kinds.by_api_version(fields.text(about, "apiVersion"), fields.text(about, "kind"))
+    namespace = fields.text(about, "namespace") if kind is None or kind.namespaced else ""
+    return Ref(fields.text(about, "kind"), namespace, fields.text(about, "name"))
 
 
 def controller_of(obj: Obj) -> Ref | None:

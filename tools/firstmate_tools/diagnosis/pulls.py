@@ -9,21 +9,56 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Meaning = Literal["not-found", "refused", "refused-or-not-found", "other", "unknown"]
-"""`other`: it names something else (no route, throttled, wrong platform, full disk). `unknown`: it tells nothing."""
+Meaning = Literal[
+    "not-found",
+    "refused",
+    "refused-or-not-found",
+    "unreachable",
+    "throttled",
+    "platform",
+    "disk",
+    "never",
+    "invalid",
+    "other",
+    "unknown",
+]
+"""`never`: the kubelet may not pull; `invalid`: the name cannot be read; these two are states of the kubelet's own.
+`other`: it names something else (a certificate, a signature, a broken layer). `unknown`: it tells nothing."""
 
 _CHOSEN = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S*[/@]\S*")
 _LOGIN = re.compile(r"(?i)'docker login'")
 
-_OTHER = re.compile(
-    r"""(?i)no\ such\ host|dial\ tcp|i/o\ timeout|connection\ (?:refused|reset)|deadline\ exceeded|TLS\ handshake
-    |x509|certificate|network\ is\ unreachable|no\ route\ to\ host|server\ misbehaving|name\ resolution|timed?\ ?out
-    |registry\ is\ unavailable|\bEOF\b|\b50[0-9]\ (?:Internal|Bad|Service|Gateway)|Internal\ Server\ Error
-    |toomanyrequests|\b429\b|rate\ limit|no\ match\ for\ platform|no\ matching\ manifest|image\ operating\ system
-    |no\ space\ left|snapshot|extract|content\ store|httpReadSeeker|signature|unsupported\ media\ type
-    |server\ gave\ HTTP\ response""",
-    re.VERBOSE,
+_NO_ANSWER: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
+    ("disk", re.compile(r"(?i)no space left|disk quota exceeded")),
+    ("throttled", re.compile(r"(?i)toomanyrequests|\b429\b|rate limit|rate exceeded")),
+    (
+        "platform",
+        re.compile(
+            r"""(?i)no\ match\ for\ platform|no\ matching\ manifest|no\ image\ found\ in\ (?:image\ index|manifest)
+            |image\ operating\ system""",
+            re.VERBOSE,
+        ),
+    ),
+    ("other", re.compile(r"(?i)x509|certificate|server gave HTTP response|pull QPS exceeded|context canceled")),
+    (
+        "unreachable",
+        re.compile(
+            r"""(?i)no\ such\ host|dial\ tcp|i/o\ timeout|connection\ (?:refused|reset|timed\ out)|deadline\ exceeded
+            |TLS\ handshake|network\ is\ unreachable|no\ route\ to\ host|server\ misbehaving|name\ resolution
+            |timed?\ ?out|registry\ is\ unavailable|\bEOF\b|\b50[234]\ (?:Bad|Service|Gateway)|proxyconnect""",
+            re.VERBOSE,
+        ),
+    ),
+    (
+        "other",
+        re.compile(
+            r"""(?i)\b50[0-9]\ (?:Internal|Bad|Service|Gateway)|Internal\ Server\ Error|snapshot
+            |extract|content\ store|httpReadSeeker|signature|unsupported\ media\ type""",
+            re.VERBOSE,
+        ),
+    ),
 )
+"""What comes before any word of the registry about the image itself, the more special meanings first."""
 _EITHER = re.compile(
     r"""(?i)(?:repository\ )?does\ not\ exist\ or\ may\ require|insufficient_scope|or\ it\ may\ not\ exist
     |may\ not\ exist\ or""",
@@ -49,8 +84,9 @@ def meaning(text: str) -> Meaning:
     decides over the "does not exist or may require authorization" that stands before it.
     """
     plain = _CHOSEN.sub(" ", _LOGIN.sub(" login ", text))
-    if _OTHER.search(plain):
-        return "other"
+    for found, pattern in _NO_ANSWER:
+        if pattern.search(plain):
+            return found
     if re.search(r"(?i)no basic auth credentials|token has expired", plain):
         return "refused"
     if _EITHER.search(plain):

@@ -1,7 +1,8 @@
 """What is wrong with a container, decided in one place: each container in trouble has exactly one kind of trouble.
 
 The rules about images, configuration, containers and probes start from `troubled` and take the kinds that are theirs;
-`other` is trouble that no rule of today knows, kept so that nobody mistakes it for something that they do know. Pure.
+`other` is trouble that no rule of today knows, kept so that nobody mistakes it for something that they do know. What a
+reason for waiting means stands in `starting`, what an end means in `ends`. Pure.
 
 What a kubelet writes is that of v1.36: reasons of pkg/kubelet/kuberuntime/kuberuntime_container.go and
 pkg/kubelet/images/types.go, events of pkg/kubelet/events/event.go, kills of kuberuntime_manager.go (computePodActions).
@@ -9,30 +10,27 @@ pkg/kubelet/images/types.go, events of pkg/kubelet/events/event.go, kills of kub
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import probing, revisions, spent
+from firstmate_tools.diagnosis import ends, logsigns, revisions, spent, starting
+from firstmate_tools.diagnosis.ends import memory_limit as memory_limit
 from firstmate_tools.diagnosis.facts import Facts
-from firstmate_tools.diagnosis.heard import KILLED, failed_checks, failing_now, heard, killed_by, lately
+from firstmate_tools.diagnosis.heard import heard, lately
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
 from firstmate_tools.refs import Ref, ref_of
 
-Kind = Literal["image", "config", "mount", "init", "oom", "liveness", "exit", "readiness", "other"]
+Kind = Literal["mount", "readiness"] | ends.Kind
 
-IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff"})
-CALM_WAITING = frozenset({"", "ContainerCreating", "PodInitializing"})
-NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
-NO_COMMAND = frozenset({126, 127, 128})
-"""Exit codes of a command that cannot be run, by shells and runtimes."""
+LOGGED: frozenset[Kind] = frozenset({"arch", "command", "port", "volume", "shm", "files"})
+"""Kinds that a log may show."""
+UNTOLD: frozenset[Kind] = frozenset({"exit", "init", "readiness", "other"})
+"""Kinds that a log, once it is read, may turn into one of those."""
 STOPS_BEFORE_SANDBOX = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedSync")
-LOOP_OVER = timedelta(minutes=10)
-"""A run of this length ends a crash loop (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/)."""
-KILLS_AGAIN = timedelta(hours=1)
-"""How long a repeated kill at the memory limit counts although the container is ready again."""
+RUNS_ON = 3
+"""Lines of one sign from which a program that runs, and is not ready, is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def _troubled(facts: Facts) -> tuple[Trouble, ...]:
             found += _of_pod(facts, ref, pod)
         elif spent.counts(facts, ref, pod):
             found += _of_failed(facts, ref, pod)
-    return tuple(_newest_revision(facts, found))
+    return tuple(_newest_revision(facts, _shared(facts, found)))
 
 
 def _restarted(pod: Obj) -> bool:
@@ -102,8 +100,9 @@ def _restarted(pod: Obj) -> bool:
 def _of_pod(facts: Facts, ref: Ref, pod: Obj) -> Iterator[Trouble]:
     workload = facts.workload(ref)
     every = [c for c in podstate.containers(pod) if c.role != "ephemeral"]
-    if every and _mounting(facts, ref, pod, every):
-        yield Trouble(workload, ref, pod, every[0], "mount", {}, False)
+    whole = _before_any(facts, ref, pod, every) if every else None
+    if whole is not None:
+        yield Trouble(workload, ref, pod, every[0], whole, {}, False)
         return
     for container in every:
         kind, end, previous = _of_container(facts, ref, pod, container)
@@ -115,168 +114,75 @@ def _of_failed(facts: Facts, ref: Ref, pod: Obj) -> Iterator[Trouble]:
     for container in podstate.containers(pod):
         end = container.terminated
         if container.role != "ephemeral" and end and fields.number(end, "exitCode"):
-            kind = _of_end(facts, ref, pod, container, end, False)
+            kind = ends.kind_of(facts, ref, pod, container, end, False)
             if kind is not None:
                 yield Trouble(facts.workload(ref), ref, pod, container, kind, end, False)
 
 
-def _mounting(facts: Facts, ref: Ref, pod: Obj, every: list[Container]) -> bool:
-    """Whether the pod waits for its volumes, before its sandbox and so before any container."""
-    begun = any(c.running or c.newest_end or c.waiting_reason not in CALM_WAITING for c in every)
+def _before_any(facts: Facts, ref: Ref, pod: Obj, every: list[Container]) -> Kind | None:
+    """What stops a pod before its sandbox, and so before any container; None where nothing does."""
+    begun = any(c.running or c.newest_end or c.waiting_reason not in starting.CALM_WAITING for c in every)
     sandbox = fields.condition(pod, "PodReadyToStartContainers").get("status") == "True"
     if begun or sandbox or not fields.text(pod, "spec", "nodeName"):
-        return False
-    reasons = {row.reason for row in heard(facts, ref, pod, "", *STOPS_BEFORE_SANDBOX)}
-    if reasons:
-        return "FailedMount" in reasons
+        return None
+    rows = heard(facts, ref, pod, "", *STOPS_BEFORE_SANDBOX)
+    if any(row.reason == "FailedCreatePodSandBox" and lately(facts, row) for row in rows[:1]):
+        limited = any(memory_limit(pod, c)[1] for c in every)
+        return "lowmem" if limited and starting.low_memory(rows[0].message) else None
+    if rows:
+        return "mount" if any(row.reason == "FailedMount" for row in rows) else None
     since = podstate.not_ready_since(pod)
-    return since is not None and facts.now - since > podstate.START_UP
+    return "mount" if since is not None and facts.now - since > podstate.START_UP else None
 
 
 Verdict = tuple[Kind | None, Obj, bool]
 
 
 def _of_container(facts: Facts, ref: Ref, pod: Obj, container: Container) -> Verdict:
-    waiting = container.waiting_reason
-    if waiting in IMAGE_REASONS:
-        return "image", {}, False
-    if waiting == "CreateContainerConfigError":
-        return "config", {}, False
-    if waiting not in CALM_WAITING and waiting != "CrashLoopBackOff":
-        return "other", {}, False
-    end, previous = _failing_run(facts, ref, pod, container)
+    stopped = starting.of_waiting(facts, ref, pod, container)
+    if stopped is not None:
+        return stopped, {}, False
+    end, previous = ends.failing_run(facts, ref, pod, container)
     if end:
-        return _of_end(facts, ref, pod, container, end, previous), end, previous
-    if waiting == "CrashLoopBackOff":
+        return ends.kind_of(facts, ref, pod, container, end, previous), end, previous
+    if container.waiting_reason == "CrashLoopBackOff":
         return "other", {}, False
     if container.role != "init" and container.running and not container.ready:
-        if not container.spec.get("readinessProbe") or (
-            container.spec.get("startupProbe") and container.status.get("started") is False
-        ):
-            return "other", {}, False
-        return "readiness", {}, False
+        return _of_running(facts, ref, container), {}, False
     return None, {}, False
 
 
-def _failing_run(facts: Facts, ref: Ref, pod: Obj, container: Container) -> tuple[Obj, bool]:
-    """The end of the run that makes trouble now, and whether its log is the previous one; {} where all is well."""
-    last = container.last_terminated
-    if container.terminated:
-        oom_before = fields.text(last, "reason") == "OOMKilled" and container.restarts > 0
-        if oom_before and fields.number(container.terminated, "exitCode"):
-            return last, True
-        return container.terminated, False
-    if container.waiting_reason == "CrashLoopBackOff":
-        return last, True
-    if not (container.running and last and container.restarts):
-        return {}, False
-    again = _killed_again(facts, ref, pod, container) or not recovered(container, facts.now)
-    return (last, True) if again else ({}, False)
+def _of_running(facts: Facts, ref: Ref, container: Container) -> Kind:
+    """What is wrong with a container that runs and is not ready."""
+    log = facts.log(ref.namespace, ref.name, container.name) or ""
+    told = logsigns.repeated(log.splitlines(), container, RUNS_ON) if log else None
+    if told is not None and told.sign not in {"arch", "command"}:
+        return told.sign
+    starts = container.spec.get("startupProbe") and container.status.get("started") is False
+    return "other" if starts or not container.spec.get("readinessProbe") else "readiness"
 
 
-def _killed_again(facts: Facts, ref: Ref, pod: Obj, container: Container) -> bool:
-    """Whether a liveness probe that has killed before is about to do it again, although the container may be ready."""
-    if container.restarts < 2:
-        return False
-    if failing_now(facts, ref, pod, container, "liveness"):
-        return True
-    running = _running_for(container, facts.now)
-    young = running is None or running < LOOP_OVER
-    return (
-        container.restarts > 2
-        and young
-        and killed_by(facts, ref, pod, container, container.last_terminated) == "liveness"
-    )
+def _shared(facts: Facts, found: list[Trouble]) -> list[Trouble]:
+    """The same with what the log of one pod shows said of its siblings too, whose logs nobody read."""
+    shown: dict[tuple[Ref, str, int], Kind] = {}
+    for one in found:
+        if one.kind in LOGGED and log_of(facts, one) is not None:
+            shown.setdefault(_alike(one), one.kind)
+    return [
+        replace(one, kind=shown[_alike(one)])
+        if one.kind in UNTOLD and _alike(one) in shown and log_of(facts, one) is None
+        else one
+        for one in found
+    ]
 
 
-def _running_for(container: Container, now: datetime) -> timedelta | None:
-    started = fields.time_at(container.status, "state", "running", "startedAt")
-    return now - started if started else None
-
-
-def recovered(container: Container, now: datetime) -> bool:
-    """Whether a container that runs again after a failure has got over it.
-
-    One that is ready again after one or two failures has, and one that has outlived its last run or the time that ends
-    a crash loop. A kill at the memory limit is expected again for an hour.
-    """
-    last, running = container.last_terminated, _running_for(container, now)
-    finished = fields.time_at(last, "finishedAt")
-    if fields.text(last, "reason") == "OOMKilled":
-        return finished is not None and now - finished > KILLS_AGAIN
-    if running is None:
-        return container.ready
-    if running >= LOOP_OVER:
-        return True
-    if not container.ready:
-        return False
-    begun = fields.time_at(last, "startedAt")
-    outlived = running > 2 * (finished - begun) if begun and finished else True
-    return container.restarts < 3 or outlived
-
-
-def _of_end(facts: Facts, ref: Ref, pod: Obj, container: Container, end: Obj, previous: bool) -> Kind | None:
-    code, reason = fields.number(end, "exitCode"), fields.text(end, "reason")
-    if reason == "OOMKilled":
-        return "oom" if memory_limit(pod, container)[1] and not _node_ran_out(facts, pod, end) else "other"
-    if reason in NEVER_STARTED or reason in {"ContainerStatusUnknown", "Unknown"}:
-        return "other"
-    killer = killed_by(facts, ref, pod, container, end)
-    if killer:
-        return "liveness" if killer == "liveness" else "other"
-    if facts.scope.namespace is None and _probed_in_vain(facts, ref, pod, container, end):
-        return "liveness"
-    if code == 0:
-        again = container.role != "init" and fields.text(pod, "spec", "restartPolicy") not in {"Never", "OnFailure"}
-        return "other" if again and container.restarts else None
-    if container.role == "init":
-        return "init"
-    if code in NO_COMMAND or _wrong_architecture(facts, ref, container, end, previous):
-        return "other"
-    unheard = code in KILLED and container.spec.get("livenessProbe") and not facts.events(ref)
-    return "other" if unheard else "exit"
-
-
-def _probed_in_vain(facts: Facts, ref: Ref, pod: Obj, container: Container, end: Obj) -> bool:
-    """Whether a liveness probe that nobody can answer had the time to kill, whatever exit code the program made of it.
-
-    For questions about the whole cluster, which do not read the Killing events that would say so.
-    """
-    began, finished = fields.time_at(end, "startedAt"), fields.time_at(end, "finishedAt")
-    if began is None or finished is None or finished - began < probing.patience(container, "liveness"):
-        return False
-    failed = any(lately(facts, row) for row in failed_checks(facts, ref, pod, container, "liveness"))
-    return failed and probing.asks_nobody(pod, container, "liveness")
-
-
-def memory_limit(pod: Obj, container: Container) -> tuple[str, str]:
-    """The memory limit that holds for a container: its own, or the pod's; path in the pod and value; ("", "") for none.
-
-    Pod-level limits: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
-    """
-    section = "containers" if container.role == "app" else "initContainers"
-    for path, holder in ((f"spec.{section}[{container.name}]", container.spec), ("spec", fields.mapping(pod, "spec"))):
-        limit = fields.at(holder, "resources", "limits", "memory")
-        if isinstance(limit, str | int) and not isinstance(limit, bool) and limit:
-            return f"{path}.resources.limits.memory", str(limit)
-    return "", ""
-
-
-def _node_ran_out(facts: Facts, pod: Obj, end: Obj) -> bool:
-    """Whether the kubelet says that the node itself was out of memory when the container was killed."""
-    finished = fields.time_at(end, "finishedAt")
-    rows = facts.events(Ref("Node", "", fields.text(pod, "spec", "nodeName")), "SystemOOM")
-    return any(finished and row.last and abs(row.last - finished) < timedelta(minutes=2) for row in rows)
+def _alike(one: Trouble) -> tuple[Ref, str, int]:
+    return one.workload, one.container.name, fields.number(one.end, "exitCode")
 
 
 def log_of(facts: Facts, trouble: Trouble) -> str | None:
     """The log of the run that ended, None where it was not read."""
     return facts.log(trouble.ref.namespace, trouble.ref.name, trouble.container.name, previous=trouble.previous)
-
-
-def _wrong_architecture(facts: Facts, ref: Ref, container: Container, end: Obj, previous: bool) -> bool:
-    log = facts.log(ref.namespace, ref.name, container.name, previous=previous) or ""
-    return "exec format error" in log or "exec format error" in fields.text(end, "message")
 
 
 def _newest_revision(facts: Facts, found: list[Trouble]) -> Iterator[Trouble]:

@@ -3,21 +3,20 @@
 Which of these a container shows, if any, is decided in `trouble`; here it is said, with what the log tells.
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import replace
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import lib, trouble
+from firstmate_tools.diagnosis import ended, lib, trouble
+from firstmate_tools.diagnosis.ended import exit_words, so_far
 from firstmate_tools.diagnosis.facts import Facts
-from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, RuledOut, fact
-from firstmate_tools.diagnosis.heard import KILLED, heard, said
-from firstmate_tools.diagnosis.peers import awaited
+from firstmate_tools.diagnosis.findings import Finding, RuledOut, fact
+from firstmate_tools.diagnosis.heard import KILLED, heard
 from firstmate_tools.diagnosis.rule import BACKENDS, LogWant, Verdicts, Want, rule
 from firstmate_tools.diagnosis.trouble import Trouble
 from firstmate_tools.loglines import telling
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import ref_of
-from firstmate_tools.results import Severity
 
 OBSERVED = (
     kinds.POD,
@@ -30,14 +29,14 @@ OBSERVED = (
     kinds.EVENT,
 )
 LOGS = (Read(kinds.POD, ("get",), "log"),)
-SIGNALS = {134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
 
 def last_words(facts: Facts) -> Iterable[Want]:
     """The log of the run that ended, of one pod for each workload and container."""
-    for group in trouble.groups(facts, "exit", "init"):
+    for group in trouble.groups(facts, "exit", "init", "completes", "command"):
         one = trouble.worst(group)
-        yield LogWant(one.ref.namespace, one.ref.name, one.container.name, one.previous)
+        if one.end:
+            yield LogWant(one.ref.namespace, one.ref.name, one.container.name, one.previous)
 
 
 @rule(
@@ -59,7 +58,7 @@ def application_exits(facts: Facts) -> Verdicts:
             facts,
             group,
             cause="application-exits-on-error",
-            summary=f"Container {one.container.name} of {one.workload} ends with {_exit(code)}{_so_far(group)}.",
+            summary=f"Container {one.container.name} of {one.workload} ends with {exit_words(code)}{so_far(group)}.",
             # Whoever sent SIGKILL or SIGTERM left no trace: the program's own doing is only the likeliest of several.
             sure=code not in KILLED,
         )
@@ -93,7 +92,7 @@ def init_fails(facts: Facts) -> Verdicts:
             group,
             cause="init-container-failing",
             summary=(
-                f"Init container {one.container.name} of {one.workload} ends with {_exit(code)}{_so_far(group)}, "
+                f"Init container {one.container.name} of {one.workload} ends with {exit_words(code)}{so_far(group)}, "
                 "so that the containers after it never start."
             ),
             sure=True,
@@ -110,21 +109,22 @@ def killed_at_limit(facts: Facts) -> Verdicts:
         one = trouble.worst(group)
         path, limit = trouble.memory_limit(one.pod, one.container)
         injected = "" if _in_template(facts, one) else " The limit is not in the template: something injects it."
+        once = podstate.ready(one.pod) and one.container.restarts == 1
         yield Finding(
             cause="oom-killed-container-limit",
             object=one.workload,
             # Killed once and ready again: a weakness that may have been a single spike.
-            severity="info" if podstate.ready(one.pod) and one.container.restarts == 1 else severity(facts, one),
+            severity="info" if once else ended.severity(facts, one),
             confidence="certain",
             summary=(
                 f"Container {one.container.name} of {one.workload} is killed at its memory limit of "
-                f"{limit}{_so_far(group)}.{injected}"
+                f"{limit}{so_far(group)}.{injected}"
             ),
-            evidence=(_end_evidence(one), fact(one.ref, path, limit), *_backing_off(facts, one)),
+            evidence=(ended.end_evidence(one), fact(one.ref, path, limit), *ended.backing_off(facts, one)),
             affects=trouble.affected(group),
-            since=since(facts, group),
+            since=ended.since(facts, group),
             next=(
-                _ask_logs(one, "what it did before it was killed"),
+                ended.ask_logs(one, "what it did before it was killed"),
                 lib.ask("pod_status", "limits and restarts", namespace=one.ref.namespace, name=one.ref.name),
             ),
         )
@@ -132,62 +132,12 @@ def killed_at_limit(facts: Facts) -> Verdicts:
 
 def _ended(facts: Facts, group: list[Trouble], *, cause: str, summary: str, sure: bool) -> Finding:
     one = trouble.worst(group)
-    lines = (trouble.log_of(facts, one) or "").splitlines()
-    words = telling(lines)
-    told = [fact(one.ref, f"log[{one.container.name}]", "\n".join(words))] if words else []
-    return Finding(
-        cause=cause,
-        object=one.workload,
-        severity=severity(facts, one),
-        confidence="certain" if sure else "possible",
-        summary=summary,
-        evidence=(_end_evidence(one), *told, *_backing_off(facts, one)),
-        affects=trouble.affected(group),
-        since=since(facts, group),
-        next=tuple(_next(facts, one)),
-        awaits=awaited(facts, one.workload, lines),
-    )
-
-
-def severity(facts: Facts, one: Trouble) -> Severity:
-    """As `lib.severity`; a pod without a controller that has ended serves nobody any more."""
-    if one.workload.kind == "Pod" and podstate.finished(one.pod):
-        return "warning"
-    return lib.severity(facts, one.workload)
-
-
-def since(facts: Facts, group: list[Trouble]) -> datetime | None:
-    """When the pods were last well, or the first backing off that is still known."""
-    well = [podstate.not_ready_since(t.pod) for t in group if not podstate.ready(t.pod)]
-    backing = [row.first for t in group for row in heard(facts, t.ref, t.pod, t.container.name, "BackOff")]
-    ends = [fields.time_at(t.end, "finishedAt") for t in group]
-    return lib.earliest([*well, *backing, *ends])
-
-
-def _exit(code: int) -> str:
-    return f"exit code {code}" + (f" ({SIGNALS[code]})" if code in SIGNALS else "")
-
-
-def _so_far(group: list[Trouble]) -> str:
-    restarts = max(t.container.restarts for t in group)
-    pods = len({t.ref for t in group})
-    words = [lib.count(restarts, "restart")] if restarts else []
-    words += [f"in {lib.count(pods, 'pod')}"] if pods > 1 else []
-    return f" ({' '.join(words)})" if words else ""
-
-
-def _end_evidence(one: Trouble) -> Evidence:
-    section = "containerStatuses" if one.container.role == "app" else "initContainerStatuses"
-    state = "lastState" if one.previous else "state"
-    reason = fields.text(one.end, "reason") or "no reason given"
-    path = f"status.{section}[{one.container.name}].{state}.terminated"
-    value = f"{reason}, exit code {fields.number(one.end, 'exitCode')}, {lib.count(one.container.restarts, 'restart')}"
-    return fact(one.ref, path, value, fields.time_at(one.end, "finishedAt"))
-
-
-def _backing_off(facts: Facts, one: Trouble) -> Iterator[Evidence]:
-    for row in heard(facts, one.ref, one.pod, one.container.name, "BackOff")[:1]:
-        yield said(row)
+    words = telling((trouble.log_of(facts, one) or "").splitlines())
+    told = ended.finding(facts, group, cause=cause, summary=summary, confidence="certain" if sure else "possible")
+    if not words:
+        return told
+    first, *rest = told.evidence
+    return replace(told, evidence=(first, ended.log_line(one, "\n".join(words)), *rest))
 
 
 def _in_template(facts: Facts, one: Trouble) -> bool:
@@ -195,14 +145,3 @@ def _in_template(facts: Facts, one: Trouble) -> bool:
     wanted = podstate.containers(template)
     mine = [c for c in wanted if c.name == one.container.name]
     return not mine or bool(trouble.memory_limit(template, mine[0])[1])
-
-
-def _ask_logs(one: Trouble, why: str) -> NextStep:
-    return lib.ask_logs(one.ref, one.container.name, why, previous=one.previous)
-
-
-def _next(facts: Facts, one: Trouble) -> Iterator[NextStep]:
-    yield _ask_logs(one, "all that it said before it ended")
-    if one.workload.kind == "Deployment" and lib.serving(facts, one.workload):
-        scope = f"deployment/{one.workload.name}"
-        yield lib.ask("workload_status", "what the new revision changed", scope=scope, namespace=one.workload.namespace)
