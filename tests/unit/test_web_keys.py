@@ -10,7 +10,8 @@ import pytest
 from contract.throwaway_issuer import Issuer
 
 from firstmate.mcp.web import jwks
-from firstmate.mcp.web.jwks import FetchError, Keys, KeysUnavailableError, key_of, metadata_addresses, parsed
+from firstmate.mcp.web.authentication import KeysUnavailableError
+from firstmate.mcp.web.jwks import FetchError, Keys, key_of, metadata_addresses, parsed
 from firstmate_tools.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio

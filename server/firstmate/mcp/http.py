@@ -22,12 +22,10 @@ from firstmate.audit import Trail, to_stderr
 from firstmate.httpsettings import HttpSettings, is_loopback
 from firstmate.mcp import refusals
 from firstmate.mcp.server import FirstmateServer
-from firstmate.mcp.web import accesslog, jwks, metadata, probes
+from firstmate.mcp.web import accesslog, metadata, probes
 from firstmate.mcp.web.authentication import Authentication, Challenges
 from firstmate.mcp.web.gate import Door, Gate
-from firstmate.mcp.web.oauth import AccessTokens
 from firstmate.mcp.web.serving import Server, protocol
-from firstmate.tokenfile import TokenFile
 from firstmate_tools.errors import ConfigurationError
 
 PATH = "/mcp"
@@ -181,10 +179,16 @@ def _names(where: Listening) -> TransportSecuritySettings:
 
 
 def _authentication(http: HttpSettings, resource: str) -> Authentication:
-    scopes = http.scopes.families
-    tokens = TokenFile(Path(http.tokens_file), scopes) if http.tokens_file is not None else None
+    scopes, tokens = http.scopes.families, None
+    if http.tokens_file is not None:
+        from firstmate.tokenfile import TokenFile
+
+        tokens = TokenFile(Path(http.tokens_file), scopes)
     if http.oauth is None:
         return Authentication(tokens)
+    from firstmate.mcp.web import jwks
+    from firstmate.mcp.web.oauth import AccessTokens
+
     if http.oauth.jwks_file is not None:
         jwks.check_file(Path(http.oauth.jwks_file))
         fetch = jwks.from_file(Path(http.oauth.jwks_file))

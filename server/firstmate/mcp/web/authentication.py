@@ -6,12 +6,23 @@ The gate asks it for every request to /mcp. Must never take a token from anywher
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from firstmate.caller import ANONYMOUS, Caller
 from firstmate.httpsettings import ScopeSettings
-from firstmate.mcp.web.oauth import AccessTokens, InvalidTokenError
-from firstmate.tokenfile import TokenFile
 from firstmate_tools.toolspec import Family
+
+if TYPE_CHECKING:  # cryptography is loaded where access tokens are taken, and nowhere else
+    from firstmate.mcp.web.oauth import AccessTokens
+    from firstmate.tokenfile import TokenFile
+
+
+class InvalidTokenError(Exception):
+    """An access token is not accepted; the message says which check it failed, in words of our own."""
+
+
+class KeysUnavailableError(Exception):
+    """There are no keys to check a token with: the token may well be good."""
 
 
 class UnauthenticatedError(Exception):
@@ -35,8 +46,8 @@ class Authentication:
         oauth: access tokens.
     """
 
-    tokens: TokenFile | None = None
-    oauth: AccessTokens | None = None
+    tokens: "TokenFile | None" = None
+    oauth: "AccessTokens | None" = None
 
     @property
     def nobody_is_asked(self) -> bool:

@@ -25,8 +25,12 @@ from firstmate.caller import Caller, calling
 from firstmate.httpsettings import LimitSettings, is_loopback
 from firstmate.mcp.web import responses
 from firstmate.mcp.web.accesslog import OTHER, Entry, Log
-from firstmate.mcp.web.authentication import Authentication, Challenges, UnauthenticatedError
-from firstmate.mcp.web.jwks import KeysUnavailableError
+from firstmate.mcp.web.authentication import (
+    Authentication,
+    Challenges,
+    KeysUnavailableError,
+    UnauthenticatedError,
+)
 from firstmate.mcp.web.limits import Rate, Sessions, Slots, TooManyError
 from firstmate.mcp.web.message import (
     Asked,

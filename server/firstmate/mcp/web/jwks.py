@@ -17,6 +17,7 @@ import anyio
 import jwt
 
 from firstmate.httpsettings import address
+from firstmate.mcp.web.authentication import KeysUnavailableError
 from firstmate_tools.errors import ConfigurationError
 
 Jwk = dict[str, Any]
@@ -31,10 +32,6 @@ PAUSE_S = 30.0
 _TIMEOUT_S = 5.0
 _LONGEST = 1 << 20
 _log = logging.getLogger("firstmate.oauth")
-
-
-class KeysUnavailableError(Exception):
-    """There are no keys to check a token with: the token may well be good."""
 
 
 class FetchError(Exception):

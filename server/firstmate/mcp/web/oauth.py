@@ -12,6 +12,7 @@ import jwt
 
 from firstmate.caller import Caller
 from firstmate.httpsettings import OAuthSettings
+from firstmate.mcp.web.authentication import InvalidTokenError
 from firstmate.mcp.web.jwks import Keys
 from firstmate_tools.toolspec import Family
 
@@ -26,10 +27,6 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (jwt.InvalidKeyError, "the key that signed the token is too weak"),
     (jwt.InvalidSignatureError, "the signature is wrong"),
 )
-
-
-class InvalidTokenError(Exception):
-    """The token is not accepted; the message says which check it failed, in words of our own."""
 
 
 class AccessTokens:
