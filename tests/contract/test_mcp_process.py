@@ -137,11 +137,13 @@ def test_a_session_of_the_older_revisions_is_known_to_the_process_that_opened_it
 
 def test_over_stdio_the_first_request_decides_the_era(snapshot: str) -> None:
     def first(*bodies: dict[str, Any]) -> list[dict[str, Any]]:
-        lines = "".join(json.dumps(one) + "\n" for one in bodies)
-        done = subprocess.run(
-            [*SERVE, "--snapshot", snapshot], input=lines, capture_output=True, text=True, check=True, timeout=20
-        )
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        command = [*SERVE, "--snapshot", snapshot]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdin is not None and server.stdout is not None
+            server.stdin.write("".join(json.dumps(one) + "\n" for one in bodies))
+            server.stdin.flush()
+            # All answers are read before its input ends: the end drops what is under way.
+            return [json.loads(server.stdout.readline()) for _ in bodies]
 
     discover, later = modern("server/discover")[0], {**initialize("2025-11-25"), "id": 2}
     answers = {one["id"]: one for one in first(discover, later)}
