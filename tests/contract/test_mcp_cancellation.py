@@ -104,7 +104,7 @@ async def test_a_cancelled_call_ends_at_the_socket_and_asks_nothing_more(client:
 
 
 async def test_a_read_that_two_calls_share_goes_on_when_one_of_them_is_cancelled(client: Client, api: FakeApi) -> None:
-    api.on(PODS, Reply(listing().body, after=1.0))
+    api.on(PODS, Reply(listing().body, after=1.5))
     answers: list[Any] = []
 
     async def other() -> None:
@@ -124,7 +124,7 @@ async def test_a_read_that_two_calls_share_goes_on_when_one_of_them_is_cancelled
 
 
 async def test_progress_grows_strictly(client: Client, api: FakeApi) -> None:
-    api.on(PODS, Reply(listing().body, after=2.2))
+    api.on(PODS, Reply(listing().body, after=2.5))
     seen: list[float] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
