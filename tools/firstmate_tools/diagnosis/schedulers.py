@@ -50,7 +50,7 @@ def default(facts: Facts, groups: list[Waiting]) -> Iterator[Finding | RuledOut]
             )
         else:
             yield _not_running(facts, groups, lead, "possible", f"{words}, although the Lease of {LEASE_NAME} is fresh")
-    elif waited >= WITHOUT_LEASE:
+    elif lead is not None or waited >= WITHOUT_LEASE:
         known = facts.knows(kinds.LEASE, LEASES)
         if lead is not None:
             why = f"Lease {LEASE_NAME} tells no time at which a scheduler could have renewed it"

@@ -7,6 +7,7 @@ Karpenter and GKE.
 import re
 
 from firstmate_tools import fields
+from firstmate_tools.podresources import amounts
 from firstmate_tools.scheduling.capacity import Host
 
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
@@ -36,6 +37,14 @@ def is_accelerator(resource: str) -> bool:
     """Whether a resource is a GPU, a slice of one, or another accelerator."""
     domain, _, name = resource.partition("/")
     return "gpu" in name or domain == "nvidia.com" or "neuron" in name or domain == "habana.ai"
+
+
+def ill_devices(host: Host, resource: str) -> int:
+    """How much of a device a node counts as its capacity and does not offer, because it is unhealthy (in thousandths).
+
+    Source: the kubelet's device manager, v1.36 (pkg/kubelet/cm/devicemanager/manager.go, GetCapacity).
+    """
+    return max(0, amounts(host.node, "status", "capacity").get(resource, 0) - host.offer(resource))
 
 
 def promise(host: Host, resource: str, offering: frozenset[str]) -> str:

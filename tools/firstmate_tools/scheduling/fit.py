@@ -14,7 +14,7 @@ from firstmate_tools import fields
 from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import Amounts, pod_requests
 from firstmate_tools.scheduling import predicates
-from firstmate_tools.scheduling.devices import INSTANCE_TYPE, is_extended, promise
+from firstmate_tools.scheduling.devices import INSTANCE_TYPE, ill_devices, is_extended, promise
 from firstmate_tools.scheduling.neighbours import ALONE, APART, PORTS, SHUNNED
 from firstmate_tools.scheduling.scene import Scene
 from firstmate_tools.scheduling.spread import Counted
@@ -43,6 +43,7 @@ class Why(Enum):
     POD_COUNT = "a node has room, and holds as many pods as it may"
     LARGER = "it would not fit on the emptiest of its nodes"
     FULL = "its nodes have too little left"
+    DEVICES_ILL = "a node would have enough of a device, were all of them healthy"
     NOT_ADVERTISED = "it asks for a device that none of its nodes has"
     BRANCH_INTERFACES = "its nodes have no branch network interface left"
     LEAVING = "a node has room once the pods that are terminating have gone"
@@ -105,6 +106,8 @@ def _reason(pod: Obj, asks: Amounts, views: tuple[View, ...]) -> Reason:
     # A device is a wish for nodes that have it, as much as a label is.
     devices = [resource for resource, amount in asks.items() if amount > 0 and is_extended(resource)]
     meant = [v for v in allowed if all(v.host.offer(device) > 0 for device in devices)]
+    if not meant and (ill := _with_ill_devices(allowed, devices)):
+        return Why.DEVICES_ILL, ill
     if not meant:
         without = {device for device in devices if not any(v.host.offer(device) > 0 for v in allowed)}
         return (Why.BRANCH_INTERFACES if without == {BRANCH_INTERFACE} else Why.NOT_ADVERTISED), allowed
@@ -191,9 +194,22 @@ def _unless_silent(reason: Reason, allowed: list[View], devices: list[str]) -> R
     wanting = {lack.resource for v in shown for lack in v.lacks} & set(devices)
     if why not in {Why.FULL, Why.LARGER} or not wanting:
         return reason
+    if ill := _with_ill_devices(allowed, sorted(wanting)):
+        return Why.DEVICES_ILL, ill
     silent = [v for v in allowed if set(v.fails) == {"lacks"} and {k.resource for k in v.lacks} <= wanting]
     found = [v for v in silent if any(promise(v.host, device, offering(allowed, device)) for device in wanting)]
     return (Why.NOT_ADVERTISED, found) if found else reason
+
+
+def _with_ill_devices(allowed: list[View], devices: list[str]) -> list[View]:
+    """The nodes that lack only devices, and would have enough were all that they count as capacity healthy."""
+    return [
+        v
+        for v in allowed
+        if set(v.fails) == {"lacks"}
+        and {lack.resource for lack in v.lacks} <= set(devices)
+        and all(lack.needs <= lack.free + ill_devices(v.host, lack.resource) for lack in v.lacks)
+    ]
 
 
 def offering(views: Sequence[View], device: str) -> frozenset[str]:

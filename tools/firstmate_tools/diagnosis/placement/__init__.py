@@ -103,6 +103,9 @@ def _mend(facts: Facts, why: Why, case: Unplaced, culprit: str) -> tuple[Ref, Ne
         return Ref("Node", "", culprit), ask("get", "who cordoned it and when", kind="node", name=culprit)
     if why is Why.TAINT and (came_later := _taint_came_later(facts, case)):
         return came_later, ask("get", "the taint on the node", kind="node", name=came_later.name)
+    if why is Why.DEVICES_ILL:
+        ill = case.verdict.shown[0].name
+        return Ref("Node", "", ill), ask("node_status", "the node and its conditions", name=ill)
     return case.workload, look
 
 
@@ -140,6 +143,7 @@ _TELL: dict[Why, Callable[[Facts, Unplaced, list[Ref]], Told]] = {
     Why.POD_COUNT: room.crowded,
     Why.LARGER: room.larger,
     Why.FULL: room.full,
+    Why.DEVICES_ILL: room.ill_devices,
     Why.NOT_ADVERTISED: room.not_advertised,
     Why.BRANCH_INTERFACES: room.branch_interfaces,
 }

@@ -16,6 +16,7 @@ from firstmate_tools.diagnosis.placement.words import (
 from firstmate_tools.diagnosis.unplaced import Unplaced
 from firstmate_tools.quantity import show
 from firstmate_tools.refs import Ref
+from firstmate_tools.scheduling.devices import ill_devices as ill
 from firstmate_tools.scheduling.devices import is_extended, promise
 from firstmate_tools.scheduling.fit import BRANCH_INTERFACE, offering
 from firstmate_tools.scheduling.views import View
@@ -153,3 +154,24 @@ def branch_interfaces(facts: Facts, case: Unplaced, pods: list[Ref]) -> Told:
     ]
     more = f" and {len(used) - MOST_NODES_SHOWN} more" if len(used) > MOST_NODES_SHOWN else ""
     return f"{whose}; all are in use: {', '.join(used[:MOST_NODES_SHOWN])}{more}.", [asked, *evidence]
+
+
+def ill_devices(facts: Facts, case: Unplaced, pods: list[Ref]) -> Told:
+    """A node has devices that it does not offer, and with them it would have enough."""
+    shown = case.verdict.shown
+    names = sorted({lack.resource for view in shown for lack in view.lacks})
+    told: list[str] = []
+    evidence: list[Evidence] = [fact(case.ref, "requests in all", told_asks({r: case.verdict.asks[r] for r in names}))]
+    for view in shown[:MOST_NODES_SHOWN]:
+        for name in names:
+            capacity = show(name, view.host.offer(name) + ill(view.host, name))
+            told.append(f"{view.name} offers {show(name, view.host.offer(name))} of its {capacity}")
+            offers = f"capacity {capacity}, allocatable {show(name, view.host.offer(name))}"
+            evidence.append(node_fact(view, f"status[{name}]", offers))
+    whose = (
+        f"{who(case, pods)} {verb(case, pods, 'asks', 'ask')} for {told_asks({r: case.verdict.asks[r] for r in names})}"
+    )
+    return (
+        f"{whose}: {', '.join(told[:MOST_NODES_SHOWN])}, the others are unhealthy, and there is no room elsewhere.",
+        evidence,
+    )

@@ -29,6 +29,7 @@ def elsewhere(facts: Facts, case: Unplaced, pods: list[Ref]) -> Told:
     pin = found[0]
     ref = Ref("PersistentVolumeClaim", case.ref.namespace, pin.claim)
     homes = [v for v in case.verdict.views if all(one.lets(v.host.labels, v.name) for one in found)]
+    homes.sort(key=lambda view: not view.meant)
     what = f"volume {pin.volume}" if pin.volume else f"class {pin.storage_class}"
     words = (
         f"{who(case, pods)}: the {what} of claim {pin.claim} can only be used on nodes with {pin.told()}, and "

@@ -36,6 +36,7 @@ CAUSE_OF: dict[Why, str] = {
     Why.POD_COUNT: "node-pod-limit-reached",
     Why.LARGER: "pod-larger-than-any-node",
     Why.FULL: "insufficient-node-resources",
+    Why.DEVICES_ILL: "gpu-device-unhealthy",
     Why.NOT_ADVERTISED: "gpu-not-advertised",
     Why.BRANCH_INTERFACES: "branch-eni-exhausted",
 }
@@ -94,6 +95,8 @@ def _blockers(why: Why, group: list[Unplaced]) -> frozenset[str]:
             found.add(f"{blocked.key} {room}")
         elif why is Why.AFFINITY:
             found.add(f"affinity {required_affinity(case.pod)} {sorted(node_selector(case.pod).items())}")
+        elif why is Why.DEVICES_ILL:
+            found.add(f"{case.verdict.shown[0].name} {why.name}")
         elif why in _OF_NODES:
             found |= {f"{view.name} {why.name}" for view in case.verdict.shown}
         elif why is Why.FULL and case.verdict.shown:
