@@ -49,6 +49,15 @@ def usage(pod: Obj) -> Amounts:
     return found
 
 
+def of_pods(resource: str) -> bool:
+    """Whether a quota's resource counts pods or what pods ask for, and not other objects or storage."""
+    storage = resource == "requests.storage" or ".storageclass." in resource
+    return not storage and (
+        resource in {"pods", "count/pods", "cpu", "memory", "ephemeral-storage"}
+        or resource.startswith(("requests.", "limits.", "hugepages-"))
+    )
+
+
 def hard(quota: Obj) -> Amounts:
     """What a quota allows: as the controller has taken it over, else as it is written."""
     return amounts(quota, "status", "hard") or amounts(quota, "spec", "hard")

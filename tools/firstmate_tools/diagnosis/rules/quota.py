@@ -62,21 +62,12 @@ def _full(facts: Facts, refusal: Refusal, told: Told) -> Finding | RuledOut | No
     for one in quotas:
         # A webhook may have added a container: the refusal's own amounts against what is used now.
         over = quota.exceeded(one, requested(told)) if fields.name_of(one) == told.name else []
-        if over and all(_of_pods(o.resource) for o in over):
+        if over and all(quota.of_pods(o.resource) for o in over):
             return _over(facts, refusal, one, over, inferred=True)
-    if not any(_of_pods(resource) for resource in requested(told)):
+    if not any(quota.of_pods(resource) for resource in requested(told)):
         return None
     room = f"quota {told.name} has room" if any(fields.name_of(q) == told.name for q in quotas) else "the quota is gone"
     return RuledOut(Gate.QUOTA.value, f"{room} for a pod of {refusal.workload} now")
-
-
-def _of_pods(resource: str) -> bool:
-    """Whether a quota's resource counts pods or what pods ask for, and not other objects or storage."""
-    storage = resource == "requests.storage" or ".storageclass." in resource
-    return not storage and (
-        resource in {"pods", "count/pods", "cpu", "memory", "ephemeral-storage"}
-        or resource.startswith(("requests.", "limits.", "hugepages-"))
-    )
 
 
 def _over(facts: Facts, refusal: Refusal, one: Obj, over: list[Over], *, inferred: bool = False) -> Finding:
@@ -118,7 +109,7 @@ def _users(facts: Facts, refusal: Refusal, resource: str) -> str:
 
 def _unread(facts: Facts, refusal: Refusal, told: Told) -> Finding | None:
     """Where quotas may not be read, the refusal's words have to do."""
-    if not any(_of_pods(resource) for resource in requested(told)):
+    if not any(quota.of_pods(resource) for resource in requested(told)):
         return None
     ref = Ref("ResourceQuota", refusal.creator.namespace, told.name)
     words = f"quota {told.name} refuses another pod; the quota itself could not be read"

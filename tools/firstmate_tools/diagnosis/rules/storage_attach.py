@@ -113,7 +113,7 @@ def _finding(
         confidence=confidence,
         summary=f"{one.workload}: pod {one.ref.name} cannot start: {words}.",
         evidence=tuple(evidence),
-        affects=tuple(dict.fromkeys((one.workload, one.ref, *((one.claim,) if one.claim else ())))),
+        affects=(one.workload, one.ref),
         since=earliest([*(row.first for row in one.said), podstate.not_ready_since(one.pod)]),
         culprit=culprit or one.name,
         next=(*following, ask("events", "what is said about the pod", scope=f"pod/{one.ref.name}", namespace=place)),
