@@ -34,10 +34,10 @@ GROWTH, SHARED = 1.05, 0.5
 """Bars: memory of the last third against the middle third; requests to the API server a call."""
 _PLACE = "shop"
 _SAMPLE_S = 0.25
-_META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+JSON = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 _HEADERS = {
-    "Content-Type": "application/json",
-    "Accept": "application/json, text/event-stream",
+    **JSON,
     "MCP-Protocol-Version": "2026-07-28",
     "Mcp-Method": "tools/call",
     "Mcp-Name": "pod_status",
@@ -185,7 +185,7 @@ async def _caller(session: aiohttp.ClientSession, url: str, found: Load, begin: 
             "jsonrpc": "2.0",
             "id": next(ids),
             "method": "tools/call",
-            "params": {"name": "pod_status", "arguments": {"namespace": _PLACE}, "_meta": _META},
+            "params": {"name": "pod_status", "arguments": {"namespace": _PLACE}, "_meta": META},
         }
         try:
             async with session.post(url, data=json.dumps(message)) as response:

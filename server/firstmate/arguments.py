@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from firstmate.jsonschema import schema_of
 from firstmate.nearest import nearest
 from firstmate_tools.errors import UsageError
+from firstmate_tools.text import clipped
 from firstmate_tools.toolspec import ToolSpec
 
 CLUSTER = "cluster"
@@ -90,7 +91,9 @@ def _explained(spec: ToolSpec, errors: Iterable[ErrorDetails]) -> UsageError:
         name = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
             near = nearest(name, known)
-            words.append(f"{spec.name} has no argument `{name[:100]}`" + (f"; did you mean `{near}`?" if near else "."))
+            words.append(
+                f"{spec.name} has no argument `{clipped(name, 100)}`" + (f"; did you mean `{near}`?" if near else ".")
+            )
         elif error["type"] == "missing":
             words.append(f"{spec.name} needs the argument `{name}`.")
         else:

@@ -23,7 +23,7 @@ from firstmate_tools.cluster.base import ClusterSet, Granted, Usage
 from firstmate_tools.errors import FirstmateError, TimedOutError, UsageError
 from firstmate_tools.reads import Grant
 from firstmate_tools.results import Answer
-from firstmate_tools.text import clean, redact
+from firstmate_tools.text import clean, clipped, redact
 from firstmate_tools.toolspec import ToolSpec
 
 GRACE_S = 5.0
@@ -99,7 +99,7 @@ class Calls:
             return spec
         near = nearest(name, self._by_name)
         hint = f"Did you mean `{near}`?" if near else f"There are: {', '.join(self._by_name)}."
-        raise UsageError(f"There is no tool {name[:100]!r}.", hint)
+        raise UsageError(f"There is no tool {clipped(name, 100)!r}.", hint)
 
     async def call(self, name: str, arguments: Mapping[str, object], watch: Watch | None = None) -> Answer:
         """Calls a tool.

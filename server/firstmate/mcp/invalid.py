@@ -4,6 +4,9 @@ from mcp import MCPError
 from mcp.types import INVALID_PARAMS
 
 from firstmate.mcp import egress
+from firstmate_tools.text import clipped
+
+_LONGEST = 500
 
 
 def refusal(words: str, uri: str | None = None) -> MCPError:
@@ -13,4 +16,5 @@ def refusal(words: str, uri: str | None = None) -> MCPError:
         words: what is wrong and what would be right; redacted here.
         uri: the address that was asked for.
     """
-    return MCPError(INVALID_PARAMS, egress.words(words), {"uri": egress.words(uri)} if uri is not None else None)
+    data = {"uri": clipped(uri, _LONGEST)} if uri is not None else None
+    return MCPError(INVALID_PARAMS, egress.words(words), data)

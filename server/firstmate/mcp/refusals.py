@@ -1,4 +1,5 @@
 """Words the SDK's refusals of messages that are no JSON-RPC: its own print what came, and our insides, into the answer.
+Methods that there are not are refused without their name.
 
 `http.py` puts it around the SDK's application. Only refusals pass through here whole: they are small; answers and
 streams go by untouched.
@@ -15,6 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _PRINTED = "Validation error"
+METHOD_NOT_FOUND = -32601
 WORDS = "This is no JSON-RPC 2.0 request, notification or response."
 
 
@@ -28,7 +30,7 @@ def worded(app: App) -> App:
         held: list[Message] = []
 
         async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 400:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
                 held.append(message)
             elif not held:
                 await send(message)
@@ -53,10 +55,11 @@ def _reworded(held: list[Message]) -> list[Message]:
         said = str(error["message"])
     except (ValueError, KeyError, TypeError):
         return held
-    if not said.startswith(_PRINTED):
+    if said.startswith(_PRINTED):
+        error["message"] = WORDS
+    elif error.get("code") != METHOD_NOT_FOUND:
         return held
-    error["message"] = WORDS
-    error.pop("data", None)
+    error.pop("data", None)  # the method that was asked for, whatever that is
     body = orjson.dumps(answer)
     headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
     start = {**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]}

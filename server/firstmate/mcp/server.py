@@ -42,6 +42,7 @@ from firstmate.mcp.skills import Skills, SkillsExtension
 from firstmate.nearest import nearest
 from firstmate.runbooks.library import Library, library
 from firstmate_tools.errors import FirstmateError, UsageError
+from firstmate_tools.text import clipped
 
 SCHEME = "runbook://"
 _HOUR = CacheHint(ttl_ms=3_600_000, scope="public")
@@ -138,13 +139,17 @@ class FirstmateServer(MCPServer[Any]):
         """A skill's file, exactly as its digest has it; everything else goes the SDK's way."""
         address = str(uri)
         if not address.startswith(SKILLS):
-            return await super().read_resource(uri, context)
+            try:
+                return await super().read_resource(uri, context)
+            except ResourceNotFoundError as error:  # the SDK would repeat the address, whatever it holds
+                said = str(error) if error.__cause__ is not None else f"There is no resource {clipped(address, 200)!r}."
+                raise refusal(said, address) from error
         try:
             file = self._skills.file(address)
         except FirstmateError as error:
-            raise ResourceNotFoundError(egress.error(error)) from error
+            raise refusal(egress.error(error), address) from error
         if file is None:
-            raise ResourceNotFoundError(egress.words(f"There is no {address[:200]}; skills/list names what there is."))
+            raise refusal(f"There is no {clipped(address, 200)}; skills/list names what there is.", address)
         return [ReadResourceContents(content=file.text, mime_type=file.mime_type)]
 
     def read_runbook(self, slug: str) -> str:
@@ -177,7 +182,7 @@ class FirstmateServer(MCPServer[Any]):
             every = [one.name for one in await self.list_prompts()]
             near = nearest(name, every)
             hint = f"Did you mean `{near}`?" if near else f"There are: {', '.join(every)}."
-            raise refusal(f"There is no prompt {name[:100]!r}. {hint}")
+            raise refusal(f"There is no prompt {clipped(name, 100)!r}. {hint}")
         if missing := [one.name for one in other.arguments or () if one.required and one.name not in given]:
             raise refusal(f"The prompt {name} needs the argument `{missing[0]}`.")
         return await super().get_prompt(name, arguments, context)

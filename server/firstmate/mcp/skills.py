@@ -26,6 +26,7 @@ from firstmate.runbooks.document import Runbook, RunbookError
 from firstmate.runbooks.files import MAIN, RunbookFile, files_of
 from firstmate.runbooks.library import Library
 from firstmate_tools.errors import FirstmateError
+from firstmate_tools.text import clipped
 
 SCHEME = "skill://"
 DIRECTORY = "inode/directory"
@@ -203,7 +204,9 @@ class SkillsExtension(Extension):
     async def _get(self, context: ServerRequestContext[Any, Any], params: AddressParams) -> dict[str, Any]:
         skill = _served(self._skills, params.uri)
         if skill is None or params.uri != f"{skill.root}/{MAIN}":
-            raise refusal(f"No skill is served at {params.uri[:200]}; skills/list names those that are.", params.uri)
+            raise refusal(
+                f"No skill is served at {clipped(params.uri, 200)}; skills/list names those that are.", params.uri
+            )
         return {"skill": skill.entry(), **_cached()}
 
     async def _directory(self, context: ServerRequestContext[Any, Any], params: AddressParams) -> dict[str, Any]:
@@ -211,7 +214,7 @@ class SkillsExtension(Extension):
         skill = _served(self._skills, params.uri)
         children = skill.children(params.uri) if skill is not None else None
         if children is None:
-            raise refusal(f"{params.uri[:200]} is not a folder; that of a skill is {SCHEME}SLUG.", params.uri)
+            raise refusal(f"{clipped(params.uri, 200)} is not a folder; that of a skill is {SCHEME}SLUG.", params.uri)
         found = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in children]
         return {"resources": found, **_cached()}  # hosts ask for the hint here too, although the extension does not
 

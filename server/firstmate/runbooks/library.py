@@ -11,6 +11,7 @@ from pathlib import Path
 from firstmate.nearest import nearest
 from firstmate.runbooks.document import Runbook, RunbookError, parse
 from firstmate_tools.errors import ConfigurationError, UsageError
+from firstmate_tools.text import clipped
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -54,7 +55,7 @@ class Library:
             RunbookError: it is damaged.
         """
         if slug not in self.slugs:
-            raise UsageError(f"There is no runbook {slug[:100]!r}.", f"There are: {', '.join(self.slugs)}.")
+            raise UsageError(f"There is no runbook {clipped(slug, 100)!r}.", f"There are: {', '.join(self.slugs)}.")
         if slug not in self._parsed:
             self._parsed[slug] = parse(self._folder / slug / "SKILL.md")
         return self._parsed[slug]
@@ -98,7 +99,7 @@ class Library:
             return self.get(self._by_cause[wanted])
         near = nearest(wanted, [*self.slugs, *self._by_cause])
         hint = f"Did you mean `{near}`?" if near else f"Runbooks: {', '.join(self.slugs)}."
-        raise UsageError(f"No runbook has the name or the cause {name[:100]!r}.", hint)
+        raise UsageError(f"No runbook has the name or the cause {clipped(name, 100)!r}.", hint)
 
 
 @cache

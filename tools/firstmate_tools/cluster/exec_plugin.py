@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -20,7 +21,7 @@ import orjson
 from firstmate_tools import fields
 from firstmate_tools.errors import ConfigurationError
 from firstmate_tools.fields import Obj
-from firstmate_tools.text import shorten, untrusted
+from firstmate_tools.text import is_harmless, is_secret, mark, shorten, untrusted
 
 from .auth import Presented
 
@@ -97,12 +98,23 @@ async def run(entry: ExecEntry) -> tuple[Presented, float]:
     """
     code, out, err = await _output(entry)
     if code != 0:
-        words = shorten(" ".join(untrusted(err.decode("utf-8", "replace")).split()), 400)
+        told = err.decode("utf-8", "replace")
+        for secret in _secrets(entry):
+            told = told.replace(secret, mark("value"))
+        words = shorten(" ".join(untrusted(told).split()), 400)
         raise ConfigurationError(
             f"Credential plugin {entry.name!r} failed with exit code {code}: {words or 'it printed no reason'}.",
             "Run it by hand, or log in again.",
         )
     return _credentials(entry, out)
+
+
+def _secrets(entry: ExecEntry) -> list[str]:
+    """What the plugin was given and must not tell: values of variables and flags with secret names."""
+    named = [(name, value) for name, value in entry.env.items() if is_secret(name, whole=True)]
+    named += [(flag, value) for flag, value in pairwise(entry.args) if flag[:1] == "-" and is_secret(flag.lstrip("-"))]
+    named += [(flag, value) for flag, _, value in (one.partition("=") for one in entry.args) if is_secret(flag)]
+    return sorted({value for _, value in named if value and not is_harmless(value)}, key=len, reverse=True)
 
 
 def _environment(entry: ExecEntry) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 The recorder calls it on everything that it records. Values stay recognisable: a mark stands where a secret stood, and a
 text that was marked once is not changed again, so that a diagnosis of the recording reads what a diagnosis of the
-cluster would have printed. Must never touch names, labels, images or other words by which objects are matched, and must
-never change the object that it is given (a snapshot's objects are shared).
+cluster would have printed. Names, labels, images and other words by which objects are matched are touched only where
+they have the shape of a token or hold a login. Must never change the object that it is given (a snapshot's objects are
+shared).
 """
 
 import re
@@ -14,7 +15,7 @@ from typing import Any, cast
 from firstmate_tools.errors import FailedReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import CONFIG_MAP, CONTROLLER_REVISION, KNOWN, Kind
-from firstmate_tools.text import clean, is_harmless, is_secret, mark, redact
+from firstmate_tools.text import clean, is_harmless, is_secret, mark, redact, redact_shapes
 
 from .logtext import split_stamps
 
@@ -46,6 +47,13 @@ _NAMES_A_SECRET = re.compile(
 )
 _OBJECT_NAME = re.compile(r"[a-z]+(?:[-.][a-z0-9]+)+")
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
+_PASSWORD_FLAGS = frozenset({"-p", "-pw", "-a"})
+"""Flags that mean a password to some programs (mysql, plink, redis-cli) and a port, a path or a profile to others."""
+_GENERATED = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[^\s/:.,@=-]{10,}")
+"""A word that nobody would call a port, a path or a profile."""
+_PASSFILE = re.compile(r"(?i)(?:.*[./_-])?\.?pgpass(?:\.conf)?")
+_PASSFILE_LINE = re.compile(r"(?m)^([^#:\n]{1,255}:[^:\n]{1,9}:[^:\n]{1,255}:[^:\n]{1,255}:)([^\n]+)$")
+_SHORTEST_SHAPE = 20
 _BLOCK_START = re.compile(r"-----BEGIN [A-Z0-9 ]{0,60}PRIVATE KEY(?: BLOCK)?-----")
 _BLOCK_END = re.compile(r"-----END [A-Z0-9 ]{0,60}PRIVATE KEY(?: BLOCK)?-----")
 _BUILT_IN = {(kind.group, kind.plural) for kind in KNOWN if kind is not CONTROLLER_REVISION}
@@ -75,6 +83,8 @@ def masked_named(name: str, value: str) -> str:
     Switches, small numbers, paths and references stay. Of a value of several lines only the secrets in it are marked:
     it is a file, and its name says what it configures.
     """
+    if _PASSFILE.fullmatch(name):
+        value = _PASSFILE_LINE.sub(rf"\1{mark('password')}", value)
     if not is_secret(name, whole=True) or not value.strip() or is_harmless(value):
         return masked_text(value)
     return masked_text(value) if "\n" in value.strip() else mark("value")
@@ -107,10 +117,14 @@ def _config_map(obj: Obj) -> Obj:
 
 def _metadata(metadata: Any) -> Any:
     """Of metadata the annotations alone are free text."""
-    if not isinstance(metadata, dict) or "annotations" not in metadata:
-        return cast("Any", metadata)
+    if not isinstance(metadata, dict):
+        return metadata
     here = cast("Obj", metadata)
-    return {**here, "annotations": _value("annotations", here["annotations"], 2, free=True, custom=False)}
+    made = dict(here)
+    for key in ("annotations", "labels"):
+        if key in here:
+            made[key] = _value(key, here[key], 2, free=key == "annotations", custom=False)
+    return made
 
 
 def _value(key: str, value: Any, depth: int, *, free: bool, custom: bool) -> Any:
@@ -122,12 +136,12 @@ def _value(key: str, value: Any, depth: int, *, free: bool, custom: bool) -> Any
     """
     if isinstance(value, str):
         if (
-            custom
+            (custom or free)
             and is_secret(key, whole=True)
             and not (_NAMES_A_SECRET.fullmatch(key) and _OBJECT_NAME.fullmatch(value))
         ):
             return masked_named(key, value)
-        return masked_text(value) if free else value
+        return masked_text(value) if free else _without_shapes(value)
     if not isinstance(value, dict | list):
         return value
     if depth > DEEPEST:
@@ -144,8 +158,15 @@ def _arguments(words: list[Any]) -> list[Any]:
     made = list(words)
     for at, (flag, word) in enumerate(pairwise(words), start=1):
         if isinstance(flag, str) and isinstance(word, str) and _FLAG.fullmatch(flag) and not word.startswith("-"):
-            made[at] = masked_named(flag.lstrip("-"), word)
+            loose = flag in _PASSWORD_FLAGS and _GENERATED.fullmatch(word) is not None
+            made[at] = mark("value") if loose else masked_named(flag.lstrip("-"), word)
     return made
+
+
+def _without_shapes(value: str) -> str:
+    """A word by which objects are matched, which is a secret only by mistake: a token as a label, a login in an image.
+    Equal words stay equal."""
+    return redact_shapes(value) if len(value) >= _SHORTEST_SHAPE else value
 
 
 def _mapping(here: Obj, depth: int, *, free: bool, custom: bool) -> Obj:
@@ -153,12 +174,16 @@ def _mapping(here: Obj, depth: int, *, free: bool, custom: bool) -> Obj:
     for key, value in here.items():
         is_text = isinstance(value, str)
         if is_text and not (free or key in _FREE):
+            if len(value) >= _SHORTEST_SHAPE:
+                made[key] = redact_shapes(value)
             continue  # most of what an object holds
         if key == "value" and is_text and isinstance(here.get("name"), str):
             made[key] = masked_named(here["name"], value)
         elif key == "metadata":
             made[key] = _metadata(value)
-        elif not (custom and key in _MATCHED and (is_text or key == "labels")):
+        elif custom and key in _MATCHED and (is_text or key == "labels"):
+            made[key] = _value(key, value, depth + 1, free=False, custom=False)
+        else:
             made[key] = _value(key, value, depth + 1, free=free or key in _FREE, custom=custom)
     return made
 

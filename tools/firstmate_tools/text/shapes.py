@@ -80,6 +80,11 @@ _URL_PASSWORD = re.compile(
     r"(://[^\s:/@\"'<>]{0,200}+:)(?!\d{1,5}(?:[/?#]|\Z))((?:(?!://)[^\s\"'`<>\\]){1,256})(?<!/)@(?!sha\d{3}:)"
 )
 _URL_TOKEN = re.compile(r"(://)([A-Za-z0-9_.~%-]{24,200})@(?!sha\d{3}:)")
+# `robot:password@registry.example/app`: a login before a host with a path. `nginx:1.25@sha256:…` has no host there.
+_LOGIN = re.compile(
+    r"(?<![\w.%/\[@-])([A-Za-z][\w.%+$-]{0,100}:)(?=[^\s@:/]{0,256}?[0-9A-Z])((?!\[)[^\s:/@\"'<>()]{8,256})@(?!sha\d{3}:)"
+    r"(?=(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}(?::\d{1,5})?/)"
+)
 _GO_DSN = re.compile(r"(?<![\w.%\[-])([\w.%-]{1,100}:)((?!\[)[^\s@:/\"']{1,256})(@(?:tcp|unix)\()")
 
 
@@ -121,6 +126,8 @@ def without_passwords(value: str) -> str:
     if "://" in value and "@" in value:
         value = _URL_PASSWORD.sub(rf"\1{mark('password')}@", value)
         value = _URL_TOKEN.sub(rf"\1{mark('token')}@", value)
+    if "@" in value and "/" in value:
+        value = _LOGIN.sub(rf"\1{mark('password')}@", value)
     if "(" in value and "@" in value:
         value = _GO_DSN.sub(rf"\1{mark('password')}\3", value)
     return value

@@ -17,6 +17,7 @@ from firstmate.nearest import nearest
 from firstmate.runbooks.library import Library
 from firstmate_tools.diagnosis.scope import SUPPORTED, Scope, parse_scope
 from firstmate_tools.errors import UsageError
+from firstmate_tools.text import clipped
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 SCOPES = ("cluster", "namespace/", *(f"{kind.kind.lower()}/" for kind in SUPPORTED))
@@ -73,7 +74,7 @@ class Asked:
             return name
         near = nearest(name, known)
         hint = f"Did you mean `{near}`?" if near else "The tool `clusters` lists them."
-        raise UsageError(f"No cluster {name[:100]!r} is configured.", hint)
+        raise UsageError(f"No cluster {clipped(name, 100)!r} is configured.", hint)
 
     def place(self) -> Scope:
         """What `scope` and `namespace` mean together; a namespace that nobody names is "", the cluster's own default.
@@ -83,11 +84,11 @@ class Asked:
         """
         namespace = self.text(NAMESPACE.name)
         if namespace is not None and not _NAME.fullmatch(namespace):
-            raise UsageError(f"{namespace[:100]!r} cannot be the name of a namespace.")
+            raise UsageError(f"{clipped(namespace, 100)!r} cannot be the name of a namespace.")
         scope = parse_scope(self.text(SCOPE.name), namespace, "")
         name = scope.object.name if scope.object is not None else scope.namespace
         if name is not None and not _NAME.fullmatch(name):
-            raise UsageError(f"{name[:100]!r} cannot be the name of an object in Kubernetes.")
+            raise UsageError(f"{clipped(name, 100)!r} cannot be the name of an object in Kubernetes.")
         return scope
 
 
@@ -117,7 +118,7 @@ class PromptSpec:
             if name not in known:
                 near = nearest(name, known)
                 meant = f"; did you mean `{near}`?" if near else "."
-                raise UsageError(f"The prompt {self.name} has no argument `{name[:100]}`{meant}", hint)
+                raise UsageError(f"The prompt {self.name} has no argument `{clipped(name, 100)}`{meant}", hint)
         for one in self.inputs:
             if one.required and not given.get(one.name, "").strip():
                 raise UsageError(f"The prompt {self.name} needs the argument `{one.name}`: {one.description}.", hint)

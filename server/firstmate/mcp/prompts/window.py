@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from firstmate_tools.errors import UsageError
+from firstmate_tools.text import clipped
 
 _AGO = re.compile(r"(\d{1,4})\s*(m|min|h|d)(?:\s+ago)?")
 _UNITS = {"m": timedelta(minutes=1), "min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -53,7 +54,7 @@ def _time(name: str, text: str, now: datetime) -> datetime:
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise UsageError(f"`{name}` {text[:60]!r} is no time.", _HINT) from None
+        raise UsageError(f"`{name}` {clipped(text, 60)!r} is no time.", _HINT) from None
     if time.tzinfo is None:
-        raise UsageError(f"`{name}` {text[:60]!r} has no offset from UTC.", _HINT)
+        raise UsageError(f"`{name}` {clipped(text, 60)!r} has no offset from UTC.", _HINT)
     return time
