@@ -220,8 +220,8 @@ def test_a_relative_snapshot_is_made_absolute_for_clients(snapshot: str, monkeyp
     ("arguments", "words"),
     [
         (["--port", "1"], "need --transport http"),
-        (["--transport", "http", "--host", "0.0.0.0", "--port", "0"], "missing: --allow-unauthenticated and http.allow"),
-        (["--transport", "http", "--host", "0.0.0.0", "--allow-unauthenticated"], "missing: http.allow_unauthenticated"),
+        (["--transport", "http", "--host", "0.0.0.0", "--port", "0"], "missing: --allow-unauthenticated and http"),
+        (["--transport", "http", "--host", "0.0.0.0", "--allow-unauthenticated"], "missing: http.allow_unauth"),
     ],
 )
 def test_serve_refuses_what_it_should_not_do(arguments: list[str], words: str) -> None:

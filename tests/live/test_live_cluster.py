@@ -11,7 +11,8 @@ import pytest
 
 from evals.lab.lab import Lab
 from firstmate_tools.cluster.base import LogRequest
-from firstmate_tools.cluster.live import LiveCluster, LiveSource
+from firstmate_tools.cluster.live import LiveSource
+from firstmate_tools.cluster.livecluster import LiveCluster
 from firstmate_tools.errors import DeniedError, NotInstalledError, ObjectNotFoundError, UsageError
 from firstmate_tools.fields import name_of
 from firstmate_tools.kinds import CLUSTER_ROLE, CONFIG_MAP, NODE, POD, SECRET, Kind
