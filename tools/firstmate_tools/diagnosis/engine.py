@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from firstmate_tools import kinds as known_kinds
 from firstmate_tools.cluster.base import Cluster
-from firstmate_tools.diagnosis import link, report, sources
+from firstmate_tools.diagnosis import link, report, revisions, sources
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.diagnosis.observe import Observer
@@ -64,7 +64,15 @@ async def diagnose(
         observed_at=facts.now,
         scope=str(scope),
         outcome=_outcome(roots, coverage, bool(left)),
-        root_causes=[report.root_cause(r.finding, suffering[r.finding][:most], list(r.explained)) for r in roots],
+        root_causes=[
+            report.root_cause(
+                root.finding,
+                suffering[root.finding][:most],
+                list(root.explained),
+                revisions.revised(facts, root.finding.object),
+            )
+            for root in roots
+        ],
         unexplained=left,
         ruled_out=[report.RuledOut(cause=r.cause, why=r.why) for r in _distinct(ruled_out) if r.cause not in named],
         coverage=coverage,

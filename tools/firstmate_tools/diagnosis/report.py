@@ -8,8 +8,10 @@ from pydantic import Field
 
 from firstmate_tools.diagnosis import findings
 from firstmate_tools.diagnosis.causes import CAUSES
+from firstmate_tools.diagnosis.revisions import Revised
 from firstmate_tools.refs import Ref
 from firstmate_tools.results import Confidence, Model, ObjectRef, Outcome, Result, Severity
+from firstmate_tools.template_diff import Change
 from firstmate_tools.text import FreeText, OwnValues, Words, plain_word, quoting, untrusted
 
 
@@ -51,6 +53,12 @@ class RootCause(Model):
         default_factory=list[ObjectRef], exclude_if=not_, description="Workloads that suffer from it"
     )
     explains: list[Explained] = Field(default_factory=list[Explained])
+    changed: list[Change] = Field(
+        default_factory=list[Change],
+        exclude_if=not_,
+        description="What the failing revision changed against the last that served",
+    )
+    changed_at: datetime | None = Field(default=None, description="When that revision was made")
     runbook: str
     next: list[NextStep] = Field(default_factory=list[NextStep], exclude_if=not_)
 
@@ -82,6 +90,7 @@ class Diagnosis(Result):
 
 
 MOST_AFFECTED = 10
+MOST_CHANGES = 6
 
 
 def note_cut(finding: findings.Finding, workloads: list[Ref], most: int | None, cut: list[str]) -> None:
@@ -97,12 +106,18 @@ def _summary(finding: findings.Finding) -> str:
     return quoting(finding.summary, max(repeated, key=len, default=""))
 
 
-def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[findings.Finding]) -> RootCause:
+def root_cause(
+    finding: findings.Finding,
+    workloads: list[Ref],
+    explained: list[findings.Finding],
+    revised: Revised | None = None,
+) -> RootCause:
     """The root cause of a finding.
 
     Args:
         workloads: what suffers, as many as are to be named, without the object at fault itself.
         explained: the findings that it accounts for.
+        revised: what a new revision of the object changed, where that is what fails.
     """
     return RootCause(
         cause=finding.cause,
@@ -117,6 +132,8 @@ def root_cause(finding: findings.Finding, workloads: list[Ref], explained: list[
         ],
         affects=[ObjectRef.of(ref) for ref in workloads],
         explains=[Explained(cause=e.cause, object=ObjectRef.of(e.object)) for e in explained],
+        changed=revised.changes[:MOST_CHANGES] if revised else [],
+        changed_at=revised.at if revised else None,
         runbook=CAUSES[finding.cause].runbook,
         next=[NextStep(tool=n.tool, arguments=dict(n.arguments), why=n.why) for n in finding.next],
     )

@@ -81,11 +81,13 @@ def explains(*causes: str, along: tuple[Edge, ...]) -> tuple[Explains, ...]:
 
 BACKENDS = (
     *explains("service-endpoints-not-ready", along=("owns", "selects")),
+    *explains("rollout-new-revision-failing", along=("owns",)),
     *explains("pvc-waiting-for-unschedulable-pod", "volume-mount-timeout", along=("owns",)),
     *explains("job-retries-or-deadline-exceeded", "cronjob-schedule-missed", along=("owns",)),
 )
-"""What whatever keeps a workload's pods from being ready explains: a Service without ready endpoints, a claim that
-waits for its pod, a kubelet that gives up waiting for volumes, a Job that gave up and the runs that it kept out."""
+"""What whatever keeps a workload's pods from being ready explains: a Service without ready endpoints, a rollout that is
+stuck, a claim that waits for its pod, a kubelet that gives up waiting for volumes, a Job that gave up and the runs that
+it kept out."""
 
 
 @dataclass(frozen=True, slots=True)
