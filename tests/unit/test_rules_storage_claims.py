@@ -268,6 +268,41 @@ def test_what_the_cloud_refuses_is_told_with_the_drivers_account() -> None:
     assert roots(*app(), bound, storage_class(), *driver(), event(bound, "ProvisioningFailed", DENIED)) == []
 
 
+def test_a_driver_that_answers_runs_wherever_that_may_be() -> None:
+    wanted = claim()
+    objects = [*waiting_app(), wanted, storage_class()]
+    assert roots(*objects, event(wanted, "ProvisioningFailed", DENIED)) == [("csi-provisioner-unauthorized", CLAIM)]
+    assert roots(*objects, event(wanted, "ProvisioningFailed", "rpc error: code = InvalidArgument desc = iops")) == []
+
+
+def test_a_driver_that_crashes_is_explained_by_its_crash() -> None:
+    made = app(
+        "ebs-csi-controller", namespace="kube-system", waiting="CrashLoopBackOff", restarts=4, last={"exitCode": 1}
+    )
+    made[0]["status"] = {"replicas": 1}
+    objects = [*waiting_app(), claim(), storage_class(), obj("CSIDriver", EBS, None), *made]
+    (root,) = linked(*objects)
+    assert (root.finding.cause, str(root.finding.object)) == (
+        "application-exits-on-error",
+        "deployment/ebs-csi-controller",
+    )
+    assert "csi-provisioner-not-running" in [e.cause for e in root.explained]
+
+
+def test_lost_and_long_pending_claims_are_unwell() -> None:
+    lost, waits = claim("lost", phase="Lost"), claim("waits")
+    told = event(lost, "ClaimLost", "Bound claim has lost its PersistentVolume.")
+    facts = verdicts(lost, waits, told, storage_class())[2]
+    found = {ref.name: symptom for ref, symptom in unwell(facts).items()}
+    assert found == {"lost": "Lost: Bound claim has lost its PersistentVolume.", "waits": "Pending"}
+
+
+def test_two_claims_bound_to_one_volume() -> None:
+    lost = claim(of_class="", phase="Lost", rest={"volumeName": "pv-1"})
+    objects = [*waiting_app(), lost, volume(phase="Bound", held_by=("other", "u"))]
+    assert roots(*objects) == [("pv-claimed-by-another-pvc", CLAIM)]
+
+
 def test_a_claim_that_waits_for_its_first_pod_is_well() -> None:
     objects = [claim(of_class="late"), storage_class("late", later=True)]
     found, ruled_out, facts = verdicts(*objects)

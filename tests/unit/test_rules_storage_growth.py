@@ -174,6 +174,39 @@ def test_a_service_that_is_not_there_beside_a_full_quota() -> None:
     assert [r.finding.cause for r in found] == [QUOTA]
 
 
+MOUNTED = container(volumeMounts=[{"name": "data", "mountPath": "/var/lib/cart"}])
+FULL_VOLUME = "2026-11-21 fatal: write /var/lib/cart/wal/0001: no space left on device"
+
+
+def crashing(line: str, **more: Any) -> tuple[list[Obj], dict[tuple[str, str, str, bool], str]]:
+    """A Deployment whose container dies with this line in its log."""
+    end = {"exitCode": 1, "finishedAt": ago(60), "startedAt": ago(70)}
+    made = app(spec=MOUNTED, body=BODY, waiting="CrashLoopBackOff", restarts=4, last=end, **more)
+    return made, {("shop", made[-1]["metadata"]["name"], "app", True): f"starting\n{line}\n"}
+
+
+def test_a_program_that_finds_no_space_on_its_claim() -> None:
+    made, logs = crashing(FULL_VOLUME)
+    (root,) = linked(*made, service("cart"), claim(wants="10Gi"), logs=logs)
+    assert (root.finding.cause, str(root.finding.object), root.finding.severity) == ("volume-full", CLAIM, "critical")
+    assert "no space left on claim cart (10Gi)" in root.finding.summary
+    assert {e.cause for e in root.explained} == {"application-exits-on-error", "service-endpoints-not-ready"}
+
+
+@pytest.mark.parametrize(
+    "line", ["write /tmp/x: no space left on device", "no space left on device", "open /var/lib/cart/x: file exists"]
+)
+def test_space_that_lacks_elsewhere_is_not_the_claims(line: str) -> None:
+    made, logs = crashing(line)
+    assert [c for c, _ in roots(*made, claim(wants="10Gi"), logs=logs)] == ["application-exits-on-error"]
+
+
+def test_a_volume_that_was_to_grow_explains_that_it_is_full() -> None:
+    made, logs = crashing(FULL_VOLUME)
+    objects = [*made, claim(state="ControllerResizeInfeasible"), volume(), *driver()]
+    assert roots(*objects, logs=logs) == [(STUCK, CLAIM)]
+
+
 CASES = {
     "growth": [*app(body=BODY), claim(state="ControllerResizeInfeasible"), volume(), *driver()],
     "nobody": [*app(body=BODY), claim(), volume()],

@@ -74,6 +74,14 @@ def volume_of(claim: Obj) -> str:
     return fields.text(claim, "spec", "volumeName")
 
 
+def claim_of(pod: Ref, spec: Obj) -> Ref | None:
+    """The claim that an entry of a pod's volumes stands for, None where it is none."""
+    if fields.mapping(spec, "ephemeral"):
+        return Ref("PersistentVolumeClaim", pod.namespace, f"{pod.name}-{fields.text(spec, 'name')}")
+    name = fields.text(spec, "persistentVolumeClaim", "claimName")
+    return Ref("PersistentVolumeClaim", pod.namespace, name) if name else None
+
+
 def storage_class(facts: Facts, claim: Obj) -> Obj | None:
     """The StorageClass that a claim names, None where there is none, or nobody looked."""
     name = class_name(claim)

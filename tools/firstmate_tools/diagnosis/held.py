@@ -67,7 +67,9 @@ def waiting_pods(facts: Facts) -> Iterator[tuple[Ref, Obj, list[EventRow]]]:
             continue
         rows = [row for row in facts.events(ref, *SAID) if row.about_uid in {"", fields.uid_of(pod)}]
         since = podstate.not_ready_since(pod)
-        patience = SOON if any(_claim(ref, v) for v in fields.items(pod, "spec", "volumes")) else podstate.START_UP
+        patience = (
+            SOON if any(claims.claim_of(ref, v) for v in fields.items(pod, "spec", "volumes")) else podstate.START_UP
+        )
         if rows or (since is not None and facts.now - since > patience):
             yield ref, pod, rows
 
@@ -86,7 +88,7 @@ def _held(facts: Facts) -> tuple[Held, ...]:
     found: list[Held] = []
     for ref, pod, rows in waiting_pods(facts):
         for spec in fields.items(pod, "spec", "volumes"):
-            claim = _claim(ref, spec)
+            claim = claims.claim_of(ref, spec)
             name = claims.volume_of(facts.get(claim) or {}) if claim else fields.text(spec, "name")
             if not name:
                 continue
@@ -95,13 +97,6 @@ def _held(facts: Facts) -> tuple[Held, ...]:
             node = fields.text(pod, "spec", "nodeName")
             found.append(Held(pod, ref, facts.workload(ref), node, name, claim, spec, said, errors))
     return tuple(found)
-
-
-def _claim(pod: Ref, spec: Obj) -> Ref | None:
-    if fields.mapping(spec, "ephemeral"):
-        return Ref("PersistentVolumeClaim", pod.namespace, f"{pod.name}-{fields.text(spec, 'name')}")
-    name = fields.text(spec, "persistentVolumeClaim", "claimName")
-    return Ref("PersistentVolumeClaim", pod.namespace, name) if name else None
 
 
 def attachments(facts: Facts, volume: str) -> list[Obj]:

@@ -16,11 +16,11 @@ from firstmate_tools.refs import Ref, ref_of
 def dynamic(facts: Facts, claim: Obj, one: Obj) -> Reason | None:
     refused = next((row for row in _refused(facts, claim) if UNAUTHORIZED_WORDS.search(row.message)), None)
     driver = drivers.driver(facts, claims.provisioner(claim, one))
-    if refused is not None and driver.state not in {"down", "absent"}:
+    if refused is not None and driver.state != "down":
         return _unauthorized(claim, one, driver, refused)
     if claims.waits_for_consumer(one) and not claims.selected_node(claim):
         return waits(facts, claim, one)
-    if driver.state in {"down", "absent"}:
+    if driver.state == "down" or (driver.state == "absent" and not _answers(facts, claim, driver)):
         return _not_running(claim, one, driver)
     return None
 
@@ -28,6 +28,11 @@ def dynamic(facts: Facts, claim: Obj, one: Obj) -> Reason | None:
 def _refused(facts: Facts, claim: Obj) -> list[EventRow]:
     """What the provisioner said lately; it tries again every five minutes at the latest."""
     return [row for row in claims.told(facts, claim, "ProvisioningFailed") if lately(facts, row)]
+
+
+def _answers(facts: Facts, claim: Obj, driver: Driver) -> bool:
+    """Whether somebody speaks in the driver's name: then it runs, wherever that may be."""
+    return any(row.source.startswith(driver.name) or "rpc error" in row.message for row in _refused(facts, claim))
 
 
 def _unauthorized(claim: Obj, one: Obj, driver: Driver, row: EventRow) -> Reason:
@@ -57,10 +62,9 @@ def _account(ref: Ref, workload: Obj) -> Ref:
 def _not_running(claim: Obj, one: Obj, driver: Driver) -> Reason:
     ref, of_class = claims.ref(claim), ref_of(one, STORAGE_CLASS)
     evidence = [quote(of_class, one, "provisioner")]
-    target: Ref | None = None
+    target, obj = driver.workloads[0] if driver.workloads else (None, {})
     certain = not driver.registered or driver.state == "down"
-    if driver.workloads:
-        target, obj = driver.workloads[0]
+    if target is not None:
         evidence += [quote(target, obj, "spec", "replicas"), fact(target, "ready pods", "0")]
         following = ask("diagnose", "why it does not run", scope=_scope(target), namespace=target.namespace)
     else:
@@ -74,7 +78,7 @@ def _not_running(claim: Obj, one: Obj, driver: Driver) -> Reason:
         driver.name,
         confidence="certain" if certain else "likely",
         target=target,
-        awaits=(target,) if target else (),
+        awaits=(target,) if target and fields.number(obj, "spec", "replicas", default=1) else (),
         following=(following,),
     )
 

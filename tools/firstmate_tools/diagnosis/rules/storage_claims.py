@@ -12,7 +12,7 @@ from firstmate_tools.diagnosis import claims, drivers, provisioning, unbound
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.diagnosis.lib import ask, some
-from firstmate_tools.diagnosis.rule import BACKENDS, ListWant, Verdicts, Want, rule
+from firstmate_tools.diagnosis.rule import BACKENDS, GetWant, ListWant, Verdicts, Want, rule
 from firstmate_tools.diagnosis.unbound import (
     CLAIMED,
     MISMATCH,
@@ -28,9 +28,14 @@ from firstmate_tools.diagnosis.unbound import (
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS
 from firstmate_tools.reads import Read
+from firstmate_tools.refs import Ref
+
+MOST_LOST = 4
 
 
 def _wants(facts: Facts) -> Iterable[Want]:
+    for claim in claims.claims(facts, "Lost")[:MOST_LOST]:
+        yield GetWant(PERSISTENT_VOLUME, Ref("PersistentVolume", "", claims.volume_of(claim)))
     pending = claims.waiting(facts)
     if not pending:
         return
