@@ -4,7 +4,6 @@ Rules of kube-scheduler v1.36, plugins interpodaffinity (filtering.go) and nodep
 namespaceSelector is left out (taken to be satisfied) where the namespaces' labels are not known.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from firstmate_tools import fields, podstate, selectors
@@ -100,20 +99,17 @@ def neighbours(pod: Obj, scene: Scene) -> Neighbours:
     shunned: dict[Domain, list[Obj]] = {}
     met: dict[Domain, list[Obj]] = {}
     used: dict[str, list[tuple[Port, Obj]]] = {}
-    for other in scene.bound if apart or together or ports else ():
-        node = fields.text(other, "spec", "nodeName")
-        labels = scene.labels[node]
-        for domain in _domains(apart, pod, other, labels, scene):
-            closed.setdefault(domain, []).append(other)
-        if together and all(speaks_of(term, pod, other, scene) for term in together):
-            for domain in {(key, labels[key]) for key in map(key_of, together) if key in labels}:
-                met.setdefault(domain, []).append(other)
-        if ports:
-            used.setdefault(node, []).extend((port, other) for port in host_ports(other))
-    for other in scene.repelling:
-        labels = scene.labels[fields.text(other, "spec", "nodeName")]
-        for domain in _domains(_terms(other, "podAntiAffinity", scene), other, pod, labels, scene):
-            shunned.setdefault(domain, []).append(other)
+    for alike in scene.crowds if apart or together else ():
+        _add(closed, {key_of(t) for t in apart if speaks_of(t, pod, alike[0], scene)}, alike, scene)
+        if together and all(speaks_of(term, pod, alike[0], scene) for term in together):
+            _add(met, {key_of(term) for term in together}, alike, scene)
+    for other in scene.bound if ports else ():
+        held = host_ports(other)
+        if held:
+            used.setdefault(_node(other), []).extend((port, other) for port in held)
+    for alike in scene.repelling:
+        terms = _terms(alike[0], "podAntiAffinity", scene)
+        _add(shunned, {key_of(t) for t in terms if speaks_of(t, alike[0], pod, scene)}, alike, scene)
     return Neighbours(
         apart=closed,
         shunned=shunned,
@@ -160,19 +156,27 @@ def speaks_of(term: Obj, owner: Obj, other: Obj, scene: Scene) -> bool:
     return inside and selectors.matches(fields.at(term, "labelSelector"), fields.labels_of(other))
 
 
-def _domains(terms: list[Obj], owner: Obj, other: Obj, labels: dict[str, str], scene: Scene) -> set[Domain]:
-    """The domains around a node of these labels that one pod's anti-affinity against another closes."""
-    return {(key_of(t), labels[key_of(t)]) for t in terms if key_of(t) in labels and speaks_of(t, owner, other, scene)}
+def _node(pod: Obj) -> str:
+    return fields.text(pod, "spec", "nodeName")
 
 
-def host_ports(pod: Obj) -> Iterable[Port]:
+def _add(domains: dict[Domain, list[Obj]], keys: set[str], pods: list[Obj], scene: Scene) -> None:
+    """Notes pods under the domains of these topology keys that they are in."""
+    for pod in pods if keys else ():
+        labels = scene.labels[_node(pod)]
+        for key in keys:
+            if key in labels:
+                domains.setdefault((key, labels[key]), []).append(pod)
+
+
+def host_ports(pod: Obj) -> list[Port]:
     """The host ports of a pod's containers and native sidecars."""
     found: list[Port] = []
-    for container in podstate.containers(pod):
-        if container.role in {"app", "sidecar"}:
-            for port in fields.items(container.spec, "ports"):
-                number = fields.number(port, "hostPort")
-                if number > 0:
-                    protocol = fields.text(port, "protocol") or "TCP"
-                    found.append(Port(fields.text(port, "hostIP") or _ANY, protocol, number))
+    sidecars = filter(podstate.is_sidecar, fields.items(pod, "spec", "initContainers"))
+    for container in (*sidecars, *fields.items(pod, "spec", "containers")):
+        for port in fields.items(container, "ports"):
+            number = fields.number(port, "hostPort")
+            if number > 0:
+                protocol = fields.text(port, "protocol") or "TCP"
+                found.append(Port(fields.text(port, "hostIP") or _ANY, protocol, number))
     return found

@@ -19,7 +19,8 @@ class Scene:
         hosts: the nodes, by name.
         labels: the nodes' labels, by name.
         bound: pods on known nodes that have not ended.
-        repelling: those of them whose spec tells of affinity.
+        crowds: the same, those of one namespace and the same labels together.
+        repelling: those of them whose spec tells of affinity, by namespace and what it tells: replicas tell the same.
         by_namespace: all pods, bound or not.
         stores: what is known of claims and volumes.
         places: the labels of namespaces by name, None where they are not known.
@@ -29,7 +30,8 @@ class Scene:
     hosts: tuple[Host, ...]
     labels: dict[str, dict[str, str]]
     bound: list[Obj]
-    repelling: list[Obj]
+    crowds: list[list[Obj]]
+    repelling: list[list[Obj]]
     by_namespace: dict[str, list[Obj]]
     now: datetime
     stores: Stores = NOTHING
@@ -58,5 +60,21 @@ class Scene:
         by_namespace: dict[str, list[Obj]] = defaultdict(list)
         for pod in every:
             by_namespace[fields.namespace_of(pod)].append(pod)
-        repelling = [pod for pod in bound if "affinity" in fields.mapping(pod, "spec")]
-        return Scene(ready, labels, bound, repelling, dict(by_namespace), now, stores, places)
+        repelling: dict[tuple[str, str], list[Obj]] = defaultdict(list)
+        crowds: dict[tuple[str, frozenset[tuple[str, str]]], list[Obj]] = defaultdict(list)
+        for pod in bound:
+            crowds[fields.namespace_of(pod), frozenset(fields.labels_of(pod).items())].append(pod)
+            affinity = fields.mapping(pod, "spec").get("affinity")
+            if affinity:
+                repelling[fields.namespace_of(pod), repr(affinity)].append(pod)
+        return Scene(
+            ready,
+            labels,
+            bound,
+            list(crowds.values()),
+            list(repelling.values()),
+            dict(by_namespace),
+            now,
+            stores,
+            places,
+        )
