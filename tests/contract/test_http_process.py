@@ -69,19 +69,18 @@ def process(snapshot: str, config: Path, content: str, *flags: str, program: str
             reading.join(5)
 
 
-def legacy_call(url: str, seconds: float, into: list[tuple[int, str]]) -> threading.Thread:
-    """A call in a session of 2025-11-25, whose answer is an event stream."""
-    data = json.dumps(
-        {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "initialize",
-            "params": {**INITIALIZE, "protocolVersion": "2025-11-25"},
-        }
-    ).encode()
+def legacy_session(url: str) -> str:
+    """The id of a session of 2025-11-25."""
+    params = {**INITIALIZE, "protocolVersion": "2025-11-25"}
+    data = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}).encode()
     headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
     with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10) as opened:
-        session = opened.headers["mcp-session-id"]
+        return str(opened.headers["mcp-session-id"])
+
+
+def legacy_call(url: str, seconds: float, into: list[tuple[int, str]]) -> threading.Thread:
+    """A call in a session of 2025-11-25, whose answer is an event stream."""
+    session = legacy_session(url)
     body = {
         "jsonrpc": "2.0",
         "id": 2,
@@ -158,17 +157,7 @@ def test_open_event_streams_do_not_keep_it_alive(snapshot: str, tmp_path: Path) 
     with process(snapshot, tmp_path / "c.toml", "[http]\ngrace_s = 30") as server:
         got: list[tuple[int, str]] = []
         legacy_call(server.url, 0.1, got).join(10)
-        data = json.dumps(
-            {
-                "jsonrpc": "2.0",
-                "id": 1,
-                "method": "initialize",
-                "params": {**INITIALIZE, "protocolVersion": "2025-11-25"},
-            }
-        ).encode()
-        headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-        with urllib.request.urlopen(urllib.request.Request(server.url, data, headers), timeout=10) as opened:
-            session = opened.headers["mcp-session-id"]
+        session = legacy_session(server.url)
         stream = urllib.request.Request(server.url, None, {"accept": "text/event-stream", "mcp-session-id": session})
         with urllib.request.urlopen(stream, timeout=10):
             began = time.monotonic()

@@ -91,6 +91,23 @@ async def test_a_tool_that_changes_needs_its_own_scope(served: Served) -> None:
     assert [line["outcome"] for line in served.trail] == ["insufficient_scope", "ok"]
 
 
+async def test_a_call_that_the_gate_cannot_read_is_still_refused_where_tools_are_called(served: Served) -> None:
+    params = {"name": "change", "arguments": {}, "_meta": {}}
+    session = await served.open_session("t-bob")
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode("utf-16")
+    headers = {
+        "authorization": "Bearer t-bob",
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": LEGACY,
+        "mcp-session-id": session,
+    }
+    async with httpx2.AsyncClient() as client:
+        answer = await client.post(served.url, content=body, headers=headers)
+    assert answer.status_code == 400 or "insufficient_scope" in answer.text
+    assert heard == []
+
+
 async def test_nobody_changes_anything_where_nobody_is_authenticated() -> None:
     heard.clear()
     async with serving(tools=tools()) as served:
