@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from firstmate.answers import Tree
-from firstmate.cli.words import ago, answered, command, object_of, verdict
+from firstmate.cli.words import ago, answered, command, counted, object_of, verdict
 
 COLOURS = {"critical": "bold red", "warning": "bold yellow", "info": "bold blue"}
 VERDICTS = {
@@ -116,6 +116,10 @@ def _rest(tree: Tree) -> Iterator[RenderableType]:
         yield from _list("Not checked", "bold yellow", [_missing(one) for one in missing])
     if cut := coverage.get("cut", []):
         yield from _list("Left out", "bold", cut)
+    if removed := coverage.get("redacted"):
+        yield from _list("Redacted", "bold", [f"{counted(removed, 'secret')} taken out of this answer"])
+    if suspicious := coverage.get("suspicious", []):
+        yield from _list("Beware", "bold yellow", suspicious)
 
 
 def _missing(one: Mapping[str, Any]) -> str:

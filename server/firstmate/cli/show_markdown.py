@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from firstmate.answers import Tree
-from firstmate.cli.words import ago, answered, command, object_of, verdict
+from firstmate.cli.words import ago, answered, command, counted, object_of, verdict
 
 
 def diagnosis(tree: Tree, which: Sequence[str]) -> str:
@@ -34,6 +34,9 @@ def _lines(tree: Tree, which: Sequence[str]) -> Iterator[str]:
         for one in coverage.get("not_checked", [])
     ]
     yield from _section("Not checked", missing)
+    if removed := coverage.get("redacted"):
+        yield from _section("Redacted", [f"{counted(removed, 'secret')} taken out of this answer"])
+    yield from _section("Beware", coverage.get("suspicious", []))
 
 
 def _root_cause(number: int, root: Mapping[str, Any], now: str, which: Sequence[str]) -> Iterator[str]:

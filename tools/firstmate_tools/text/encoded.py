@@ -16,7 +16,7 @@ from .marks import mark, split
 
 Finder = Callable[[str], str]
 
-_RUN = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{20,}+(?:\r?\n[ \t]{0,20}+[A-Za-z0-9+/_-]{20,}+)*+={0,2}")
+_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}+(?:\r?\n[ \t]{0,20}+[A-Za-z0-9+/_-]{20,}+)*+={0,2}")
 _DEEPEST = 2
 _MOST_UNPACKED = 400_000
 _GZIP = "H4sI"

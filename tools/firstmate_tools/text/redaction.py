@@ -10,6 +10,8 @@ and onnxruntime. Their knowledge of prefixes stands in `shapes`; docs/trust.md h
 """
 
 import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from .encoded import without_encoded
 from .marks import mark, without_marks
@@ -28,7 +30,6 @@ _FIRST = r"(?<![A-Za-z0-9_./-])"
 _FIRST_OF_PAIR = r"(?<![A-Za-z0-9_.-])"
 _NAME = rf"(?=[A-Za-z0-9_.-]{{0,200}}?(?:{WORDS}))[A-Za-z0-9_.-]{{1,200}}+"
 _QUOTE = r"\\{0,7}[\"']"
-_QUOTED = rf"(?P<q>{_QUOTE})(?:(?s:(?!(?P=q)).){{0,2000}}?(?P=q)|[^\n]*+)"
 # A comma or a brace ends a bare value only where something new begins after it.
 _BARE = (
     r"(?:[^\s,;&\"'}\\<|]|,(?![\w.-]{0,64}[=:]|[\s\"'{\[]|\Z)|\}(?![\s,;}\])\"']|\Z)|\\(?![\"'nrt\\]))"
@@ -38,37 +39,37 @@ _HEAD = re.compile(
     rf"(?i)(?P<open>{_QUOTE})?(?P<name>(?:{_FIRST}|(?<=/)(?=[\w.-]{{1,200}}=)){_NAME})(?P<close>{_QUOTE})?"
     rf"(?P<joint>\s{{0,20}}+(?:=>|:=|[=:])\s{{0,20}}+)(?=\S)"
 )
-_VALUE = re.compile(rf"{_QUOTED}|\{{[^{{}}\"':\n]{{1,200}}+\}}(?=[;\s]|\Z)|{_BARE}")
-_LIST = re.compile(
-    rf"(?i)(?P<head>{_QUOTE}(?P<name>{_NAME}){_QUOTE}\s{{0,20}}+[=:]\s{{0,20}}+\[)(?P<list>[^\[\]{{}}\n]{{1,5000}}+)(?=\])"
-)
-_ENTRY = re.compile(r"(\\{0,7}\")((?:(?!\1)[^\n])+)(\1)")
+_OPENING = re.compile(_QUOTE)
+_UNQUOTED = re.compile(rf"\{{[^{{}}\"':\n]{{1,200}}+\}}(?=[;\s]|\Z)|{_BARE}")
+_REST_OF_LINE = re.compile(r"[^\n]*+")
+_LONGEST_QUOTED = 2000
+_NEXT = re.compile(rf"\s{{0,20}}+,?\s{{0,20}}+(?={_QUOTE})")
 _FLAG = re.compile(rf"(?i)({_FIRST_OF_PAIR}--?(?P<name>{_NAME}))(\s{{1,20}}+)([^\s-]\S*+)")
 _ARGV = re.compile(
     rf"(?i)({_FIRST_OF_PAIR}--?(?P<name>{_NAME})(?P<q>{_QUOTE}),\s{{0,20}}+(?P=q))((?!-|\[redacted:)[^\s\"'\\]++)(?=(?P=q))"
 )
 """A flag and its value as words of a list, as programs print their command lines."""
 _PAIR = re.compile(
-    rf"(?i)(\bname{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+{_QUOTE}?(?P<name>{_NAME}){_QUOTE}?\s{{0,20}}+,?\s{{0,20}}+"
-    rf"{_QUOTE}?value{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+)(?P<value>{_QUOTED}|{_BARE})"
+    rf"(?i)\bname{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+{_QUOTE}?(?P<name>{_NAME}){_QUOTE}?\s{{0,20}}+,?\s{{0,20}}+"
+    rf"{_QUOTE}?value{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+(?=\S)"
 )
 _ELEMENT = re.compile(rf"(?i)(<(?P<name>{_NAME})>)([^<\n]{{1,500}}+)(?=</)")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s{1,20}+|%20)([A-Za-z0-9+/=._~-]{8,}+)")
 _SCHEMES = frozenset({"bearer", "basic", "token", "digest", "negotiate", "apikey", "key"})
 _HEADER = re.compile(
-    rf"(?i)((?<![\w-])(?:proxy-)?authorization{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+(?:{_QUOTE}|\[)*+)"
+    rf"(?i)((?<![\w-])(?:proxy-)?authorization{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+(?:{_QUOTE}|\[(?!redacted:))*+)"
     r"((?!\[redacted:)[A-Za-z0-9][\w-]{0,30}+[ \t]{1,20}+)?+((?!\[redacted:)[^\s\"',;\]]{6,}+)"
 )
 _COOKIE = re.compile(rf"(?i)(?<![\w-])((?:set-)?cookie{_QUOTE}?:\s{{0,20}}+{_QUOTE}?)([\w.-]{{1,100}}=)([^\n\"']+)")
 _AUTH = re.compile(rf"({_QUOTE}auth{_QUOTE}\s{{0,20}}+:\s{{0,20}}+(?P<q>{_QUOTE}))([A-Za-z0-9+/=_-]{{8,}}+)((?P=q)|\Z)")
 _SIGNED = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature|x-amz-credential)=)([^\s&\"'<>\[]{6,}+)")
 _COMMANDS = (
-    re.compile(r"(\bcurl\b[^\n|;]{0,100}?\s(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,100}:)((?!\[)[^\s\"']{1,200}+)"),
-    re.compile(r"(\bsshpass\s{1,9}-p[ =]?)((?!\[)[^\s]{1,200}+)"),
-    re.compile(r"(\b(?:mysql|mysqldump|mariadb|mysqladmin)\b[^\n|;]{0,100}?\s-p)((?!\[)[^\s]{2,200}+)"),
-    re.compile(r"(\bredis-cli\b[^\n|;]{0,100}?\s(?:-a|--pass) )((?!\[)[^\s]{1,200}+)"),
-    re.compile(r"(?i)(\bidentified by |\bwith (?:encrypted )?password )('(?!\[)[^'\n]{1,200}+')"),
-    re.compile(r"(?i)(\blogin\s{1,9}\S{1,100}\s{1,9}password\s{1,9})((?!\[)\S{1,200}+)"),
+    re.compile(r"(\bcurl\b[^\n|;]{0,100}?\s(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,100}:)([^\s\"']{1,200}+)"),
+    re.compile(r"(\bsshpass\s{1,9}-p[ =]?)([^\s]{1,200}+)"),
+    re.compile(r"(\b(?:mysql|mysqldump|mariadb|mysqladmin)\b[^\n|;]{0,100}?\s-p)([^\s]{2,200}+)"),
+    re.compile(r"(\bredis-cli\b[^\n|;]{0,100}?\s(?:-a|--pass) )([^\s]{1,200}+)"),
+    re.compile(r"(?i)(\bidentified by |\bwith (?:encrypted )?password )('[^'\n]{1,200}+')"),
+    re.compile(r"(?i)(\blogin\s{1,9}\S{1,100}\s{1,9}password\s{1,9})(\S{1,200}+)"),
 )
 _COMMAND_HINTS = ("curl", "sshpass", "mysql", "mariadb", "redis-cli", "dentified", "DENTIFIED", "assword", "ASSWORD")
 
@@ -127,17 +128,17 @@ def _plainly(value: str) -> str:
         for pattern in _COMMANDS:
             value = pattern.sub(rf"\1{mark('value')}", value)
     small = without_marks(value).lower()  # their words name secrets, too
-    return _without_named(value) if any(word in small for word in _NAMED) else value
+    return _without_named(value, small) if any(word in small for word in _NAMED) else value
 
 
-def _without_named(value: str) -> str:
+def _without_named(value: str, small: str) -> str:
     value = _HEADER.sub(_header, value)
     value = _COOKIE.sub(rf"\1\2{mark('cookie')}", value)
     value = _AUTH.sub(rf"\1{mark('registry-auth')}\4", value)
     value = _SIGNED.sub(rf"\1{mark('signature')}", value)
-    value = _PAIR.sub(_pair, value)
-    value = _LIST.sub(_list, value)
-    value = _without_assigned(value)
+    if "value" in small:
+        value = _each_value(value, _PAIR, _value_of_pair)
+    value = _each_value(value, _HEAD, _value_of_name)
     value = _ELEMENT.sub(_element, value)
     return _ARGV.sub(_word, _FLAG.sub(_flag, value))
 
@@ -165,22 +166,6 @@ def _header(match: re.Match[str]) -> str:
     return match[0] if prose else head + scheme + mark("credential")
 
 
-def _pair(match: re.Match[str]) -> str:
-    if not is_secret(match["name"]):
-        return match[0]
-    return match[1] + _instead(match["value"])
-
-
-def _list(match: re.Match[str]) -> str:
-    if not is_secret(match["name"]):
-        return match[0]
-
-    def entry(found: re.Match[str]) -> str:
-        return found[0] if is_harmless(found[2]) else f"{found[1]}{mark('value')}{found[3]}"
-
-    return match["head"] + _ENTRY.sub(entry, match["list"])
-
-
 def _element(match: re.Match[str]) -> str:
     return f"{match[1]}{_instead(match[3])}" if is_secret(match["name"]) else match[0]
 
@@ -192,38 +177,96 @@ def _flag(match: re.Match[str]) -> str:
     return f"{match[1]}{match[3]}{_instead(value)}"
 
 
+class Value(NamedTuple):
+    """Where a value stands, and in which quotes.
+
+    Attributes:
+        quote: its opening quote, with the backslashes before it; "" for a bare value.
+        closed: whether the closing quote is there.
+    """
+
+    start: int
+    end: int
+    quote: str
+    closed: bool
+
+
+def value_at(text: str, at: int) -> Value | None:
+    """The value that begins at a place, None where none does.
+
+    A quote that stands in JSON, or in JSON within JSON, has 0, 1, 3 or 7 backslashes before it; those that belong to
+    the value have more.
+    """
+    if (opening := _OPENING.match(text, at)) is None:
+        bare = _UNQUOTED.match(text, at)
+        return Value(at, bare.end(), "", True) if bare else None
+    quote, level = opening[0], len(opening[0])
+    place = opening.end()
+    while 0 <= (place := text.find(quote[-1], place)) <= at + _LONGEST_QUOTED:
+        slashes = place - len(text[opening.end() : place].rstrip("\\")) - opening.end()
+        if slashes % (2 * level) == level - 1:
+            return Value(at, place + 1, quote, True)
+        place += 1
+    rest = _REST_OF_LINE.match(text, at)
+    return Value(at, rest.end() if rest else len(text), quote, False)
+
+
 _RESCANNED = 256
 """Characters of a value that is no secret in which names are looked for again. Longer ones hold none but an attacker's,
 and looking again into each would take quadratic time."""
+Values = Callable[[re.Match[str]], Iterable[tuple[Value, str]]]
 
 
-def _without_assigned(value: str) -> str:
-    """Text without the values of secret names, `name=value`, `name: value`, `"name": "value"` and the like."""
+def _each_value(text: str, heads: re.Pattern[str], values: Values) -> str:
+    """Text with the values behind each head replaced by what `values` gives for them."""
     kept: list[str] = []
     done = at = 0
-    while (head := _HEAD.search(value, at)) is not None:
+    while (head := heads.search(text, at)) is not None:
         at = head.end()
-        if not is_secret(head["name"]) or (found := _VALUE.match(value, at)) is None:
-            continue
-        instead = found[0] if _names_only(head, found) else _instead(found[0])
-        if instead == found[0]:
-            at = at if len(instead) <= _RESCANNED else found.end()
-            continue
-        kept += [value[done:at], instead]
-        done = at = found.end()
-    return "".join([*kept, value[done:]]) if kept else value
+        for value, instead in values(head):
+            if instead != text[value.start : value.end]:
+                kept += [text[done : value.start], instead]
+                done = at = value.end
+            elif value.end - value.start > _RESCANNED:
+                at = value.end
+    return "".join([*kept, text[done:]]) if kept else text
 
 
-def _names_only(head: re.Match[str], found: re.Match[str]) -> bool:
+def _value_of_name(head: re.Match[str]) -> Iterator[tuple[Value, str]]:
+    if not is_secret(head["name"]):
+        return
+    if head.string.startswith("[", head.end()) and not head.string.startswith("[redacted:", head.end()):
+        yield from _entries(head)
+    elif (value := value_at(head.string, head.end())) is not None:
+        said = head.string[value.start : value.end]
+        yield value, said if _names_only(head, value) else _instead(said, value)
+
+
+def _value_of_pair(head: re.Match[str]) -> Iterator[tuple[Value, str]]:
+    if is_secret(head["name"]) and (value := value_at(head.string, head.end())) is not None:
+        yield value, _instead(head.string[value.start : value.end], value)
+
+
+def _entries(head: re.Match[str]) -> Iterator[tuple[Value, str]]:
+    """The quoted entries of a list."""
+    at = head.end() + 1
+    while (found := _NEXT.match(head.string, at)) is not None:
+        if (value := value_at(head.string, found.end())) is None or not value.closed:
+            return
+        yield value, _instead(head.string[value.start : value.end], value)
+        at = value.end
+
+
+def _names_only(head: re.Match[str], value: Value) -> bool:
     """Whether what looks like an assignment only speaks of a secret."""
-    name, value = head["name"].lower(), found[0]
-    rest = found.string[found.end() : found.end() + 80]
-    bare = value.strip("\\\"'")
-    if len(bare) == len(value) and _is_prose(head, value, rest):
+    name, said = head["name"].lower(), head.string[value.start : value.end]
+    rest = head.string[value.end : value.end + 80]
+    bare = said.strip("\\\"'")
+    if not value.quote and _is_prose(head, said, rest):
         return True
     if _OF_AN_OBJECT.match(rest) or (name.endswith("tokens") and _NUMBER.fullmatch(bare)):
         return True
-    if head["joint"] == ":" and _TAG.fullmatch(value):
+    if head["joint"] == ":" and _TAG.fullmatch(said):
         return True  # the tag of an image of such a name
     return name in {"secret", "secrets"} and _REFERENCE.fullmatch(bare) is not None  # as Kubernetes logs one
 
@@ -240,15 +283,14 @@ def _is_prose(head: re.Match[str], value: str, rest: str) -> bool:
     return _LETTERS.fullmatch(word) is not None and (value != word or _MORE_WORDS.match(rest) is not None)
 
 
-def _instead(value: str) -> str:
+def _instead(said: str, value: Value | None = None) -> str:
     """What stands in place of a value, in its quotes."""
-    head = re.match(r"\\{0,7}[\"']", value)
-    quote = head[0] if head else ""
-    closed = bool(quote) and len(value) > len(quote) and value.endswith(quote)
-    inner = value[len(quote) : len(value) - len(quote) if closed else len(value)]
+    quote, closed = (value.quote, value.closed) if value else ("", True)
+    end = quote if closed else ""
+    inner = said[len(quote) : len(said) - len(end)]
     if is_harmless(inner) or (not quote and _FIRST_OF_SENTENCE.fullmatch(inner)):
-        return value
-    return f"{quote}{mark('value')}{quote if closed else ''}"
+        return said
+    return f"{quote}{mark('value')}{end}"
 
 
 def is_harmless(value: str) -> bool:
