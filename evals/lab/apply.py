@@ -133,7 +133,13 @@ class _Setup:
         if "name" not in document["metadata"]:
             self._client.create(document)
             return
-        self._client.apply(document)
+        try:
+            self._client.apply(document)
+        except ApiError as error:
+            # What kubectl creates, a server-side apply may refuse: lists whose entries have one key twice.
+            if not new or "duplicate entries for key" not in error.message:
+                raise
+            self._client.create(document)
         # The main resource takes no status, except for a Node at its creation. In a CRD status is no observation.
         if document.get("status") and document["kind"] != "CustomResourceDefinition":
             kind = self._client.kind(document["kind"], document["apiVersion"])
@@ -204,9 +210,15 @@ def documents(path: Path) -> list[Object]:
 
 
 def _reachable(node: Object, kubelet_port: int) -> Object:
-    """A node whose logs come from kwok, whatever address the scenario gives it."""
+    """A node whose logs come from kwok, whatever address the scenario gives it.
+
+    It is given its name as its host name: where there is none, kwok's own stage writes the addresses anew.
+    """
     status = dict(node.get("status") or {})
-    status["addresses"] = cluster.node_addresses(status.get("addresses") or [])
+    given = list(status.get("addresses") or [])
+    if not any(address.get("type") == "Hostname" for address in given):
+        given.append({"type": "Hostname", "address": node["metadata"]["name"]})
+    status["addresses"] = cluster.node_addresses(given)
     status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": kubelet_port}}
     return {**node, "status": status}
 
