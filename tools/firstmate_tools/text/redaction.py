@@ -58,7 +58,7 @@ _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s{1,20}+|%20)([A-Za-z0-9+/=._~-]{8,
 _SCHEMES = frozenset({"bearer", "basic", "token", "digest", "negotiate", "apikey", "key"})
 _HEADER = re.compile(
     rf"(?i)((?<![\w-])(?:proxy-)?authorization{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+(?:{_QUOTE}|\[(?!redacted:))*+)"
-    r"((?!\[redacted:)[A-Za-z0-9][\w-]{0,30}+[ \t]{1,20}+)?+((?!\[redacted:)[^\s\"',;\]]{6,}+)"
+    r"((?!\[redacted:)[A-Za-z0-9][\w-]{0,30}+[ \t]{1,20}+)?+((?!\[redacted:)[^\s\"',;\[\]]{6,}+)"
 )
 _COOKIE = re.compile(rf"(?i)(?<![\w-])((?:set-)?cookie{_QUOTE}?:\s{{0,20}}+{_QUOTE}?)([\w.-]{{1,100}}=)([^\n\"']+)")
 _AUTH = re.compile(rf"({_QUOTE}auth{_QUOTE}\s{{0,20}}+:\s{{0,20}}+(?P<q>{_QUOTE}))([A-Za-z0-9+/=_-]{{8,}}+)((?P=q)|\Z)")
@@ -72,6 +72,8 @@ _COMMANDS = (
     re.compile(r"(?i)(\blogin\s{1,9}\S{1,100}\s{1,9}password\s{1,9})(\S{1,200}+)"),
 )
 _COMMAND_HINTS = ("curl", "sshpass", "mysql", "mariadb", "redis-cli", "dentified", "DENTIFIED", "assword", "ASSWORD")
+
+_MOST_PASSES = 4
 
 _PROSE = (
     "not|no|is|was|are|the|for|in|from|with|to|of|and|or|found|expired|invalid|missing|required|rejected|denied|errors?"
@@ -87,6 +89,7 @@ _NO_SECRET = re.compile(
 )
 _FIRST_OF_SENTENCE = re.compile(rf"(?i)(?:{_PROSE})[.,;:!)\]]*")
 _NUMBER = re.compile(r"\d{1,12}")
+_ADDRESS_WITH_MARK = re.compile(r"://[^\s\[]{0,500}\[redacted:")
 _PATH = re.compile(r"(?:file:/)?/(?:[\w.@%-]{0,60}/?)*+")
 _MIXED = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[a-z])(?=[^/]*[A-Z])[A-Za-z0-9]{16,}")
 _TAG = re.compile(r"v?\d+(?:\.\d+){1,3}[\w.-]*")
@@ -116,7 +119,12 @@ def redact(value: str) -> str:
     """
     if len(value) < 6:
         return value
-    return without_encoded(_plainly(value), _plainly)
+    for _ in range(_MOST_PASSES):
+        plain = _plainly(value)
+        value = without_encoded(plain, _plainly)
+        if value == plain:
+            break  # what was decoded may stand beside a name now, or end one
+    return value
 
 
 def _plainly(value: str) -> str:
@@ -295,7 +303,7 @@ def _instead(said: str, value: Value | None = None) -> str:
 
 def is_harmless(value: str) -> bool:
     """Whether a value tells no secret, whatever its name: a switch, a small number, a path, a reference, a mark."""
-    if value.startswith("[redacted:") or ("://" in value and "[redacted:" in value) or _NO_SECRET.fullmatch(value):
+    if value.startswith("[redacted:") or _ADDRESS_WITH_MARK.search(value) or _NO_SECRET.fullmatch(value):
         return True
     if value[:1] in {"{", "["}:
         return not (value[:1] == "{" and value.endswith("}") and not set(value) & set(":\"'"))
