@@ -75,7 +75,7 @@ async def test_it_is_dated_and_named(tmp_path: Path) -> None:
     then = await recorded(tmp_path)
     assert then.now == NOW
     assert then.default_namespace == "shop"
-    assert then.identity.model_dump() == {
+    assert then.identity.model_dump(exclude_none=True) == {
         "name": "then",
         "server": "https://10.0.0.1:6443",
         "snapshot": "snapshot.tar.gz",
