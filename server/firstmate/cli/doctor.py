@@ -140,7 +140,12 @@ def _show(found: Tree, *, markdown: bool) -> None:
     if unknown := found["could_not_find_out"]:
         typer.echo(f"? could not find out: {', '.join(unknown)}")
     for read, allowed in found.get("optional", {}).items():
-        how = "" if allowed else " (optional; `firstmate rbac --secrets` prints a role with it)"
+        by = (
+            "snapshot create --secrets` records it"
+            if "snapshot" in cluster
+            else "rbac --secrets` prints a role with it"
+        )
+        how = "" if allowed else f" (optional; `firstmate {by})"
         typer.echo(f"{'✓' if allowed else '·'} {'may' if allowed else 'may not'} {read}{how}")
     if "mend" in found:
         typer.echo("\nWhat would mend it, to be bound to this user by somebody who may:\n")
