@@ -65,7 +65,7 @@ GI = 1024**3 * 1000
             Gate.OTHER,
             "",
         ),
-        ('pods "a" is forbidden: no PriorityClass with name gold was found', Gate.OTHER, ""),
+        ('pods "a" is forbidden: no PriorityClass with name gold was found', Gate.PRIORITY_CLASS, "gold"),
         (
             'persistentvolumeclaims "d" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Gi, but …',
             Gate.OTHER,

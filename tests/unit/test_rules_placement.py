@@ -83,6 +83,14 @@ def test_anti_affinity_with_a_free_node_is_no_finding():
     assert roots(*surge(), node("n3")) == []
 
 
+def test_pods_in_the_way_that_are_terminating_are_waited_for():
+    going = older("n2") | {"metadata": {**older("n2")["metadata"], "deletionTimestamp": ago(-20)}}
+    assert roots(*(one for one in surge() if one["metadata"]["name"] != "cart-0-n2"), going) == []
+    late = older("n2") | {"metadata": {**older("n2")["metadata"], "deletionTimestamp": ago(20)}}
+    kept = [one for one in surge() if one["metadata"]["name"] != "cart-0-n2"]
+    assert "pod-anti-affinity-unsatisfiable" in dict(roots(*kept, late))
+
+
 def test_a_node_that_is_too_small_is_no_place_apart():
     assert finding(*surge(), node("n3", cpu="500m")).cause == "pod-anti-affinity-unsatisfiable"
 

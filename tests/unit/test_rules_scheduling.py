@@ -256,6 +256,26 @@ def test_the_schedulers_word_stands_in_for_pods_that_may_not_be_read():
             "node-selector-unmatched",
         ),
         ("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", {}, None),
+        (
+            "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules.",
+            {},
+            "pod-anti-affinity-unsatisfiable",
+        ),
+        ("0/2 nodes are available: 2 node(s) didn't match pod affinity rules.", {}, "pod-affinity-unmatched"),
+        (
+            "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.",
+            {},
+            "host-port-conflict",
+        ),
+        ("0/2 nodes are available: 2 Too many pods.", {}, "node-pod-limit-reached"),
+        ("0/2 nodes are available: 2 node(s) exceed max volume count.", {}, "node-volume-limit-reached"),
+        ("0/2 nodes are available: 2 node(s) had volume node affinity conflict.", {}, "volume-zone-mismatch"),
+        (
+            "0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access "
+            "mode already in-use by another pod.",
+            {},
+            "rwop-volume-in-use",
+        ),
         ("0/2 nodes are available: 2 node(s) had untolerated taint(s).", {}, None),
         ("0/2 nodes are available: 2 node(s) were unschedulable.", {}, None),
     ],

@@ -90,6 +90,8 @@ def judge(pod: Obj, scene: Scene) -> Verdict:
     wish = Wish.amid(pod, scene)
     views = tuple(view(wish, host) for host in scene.hosts)
     why, shown = _reason(pod, wish.asks, views)
+    if why in {Why.ANTI_AFFINITY, Why.PORTS}:
+        why, shown = _unless_leaving(wish, scene, (why, shown))
     if wish.volumes.holders:
         why, shown = _in_use(wish, views, scene, (why, shown))
     return Verdict(why, wish, tuple(shown), views)
@@ -163,6 +165,13 @@ def _kept_off(views: list[View]) -> Reason:
     ways = Counter(_BY_NEIGHBOUR[v.kept_off[0]] for v in plain)
     why = max(ways, key=lambda way: (ways[way], way is Why.ALONE, way is Why.ANTI_AFFINITY))
     return why, [v for v in views if why in {_BY_NEIGHBOUR[way] for way in v.kept_off}]
+
+
+def _unless_leaving(wish: Wish, scene: Scene, otherwise: Reason) -> Reason:
+    """Pods in the way that are terminating are waited for."""
+    plain = [v for v in otherwise[1] if v.fails == ("kept_off",) and ALONE not in v.kept_off]
+    going = [v for v in plain if wish.neighbours.leaving(v.host, scene.now)]
+    return (Why.LEAVING, going) if going else otherwise
 
 
 def _reason_open(inside: list[View]) -> Reason:

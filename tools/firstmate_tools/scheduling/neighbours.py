@@ -5,6 +5,7 @@ namespaceSelector is left out (taken to be satisfied) where the namespaces' labe
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from firstmate_tools import fields, podstate, selectors
 from firstmate_tools.fields import Obj
@@ -81,6 +82,12 @@ class Neighbours:
         """The pod's host ports that others hold on a node, with who does."""
         theirs = self.used.get(host.name, [])
         return [(port, pod) for mine in self.ports for port, pod in theirs if mine.conflicts(port)]
+
+    def leaving(self, host: Host, now: datetime) -> bool:
+        """Whether all that keeps the pod off a node is pods that end within their grace period."""
+        blockers = [*self.closing(host), *(pod for _, pod in self.taken(host))]
+        ends = [fields.time_at(pod, "metadata", "deletionTimestamp") for pod in blockers]
+        return bool(ends) and all(end is not None and end >= now for end in ends)
 
     def closing(self, host: Host) -> list[Obj]:
         """The pods whose presence, by anti-affinity of either side, closes a node."""
