@@ -22,6 +22,8 @@ BLOCK = "```yaml runbook\ncauses: [{causes}]\nowner: us\nlast_reviewed: 2026-11-
 
 UNWRITTEN: set[str] = {
     "change-regression",
+    "ebs-csi-permissions",
+    "efs-mount-failure",
     "gpu-unschedulable",
     "hpa-cannot-scale",
     "hpa-no-metrics",
@@ -37,7 +39,11 @@ UNWRITTEN: set[str] = {
     "pod-pending-no-events",
     "pod-priority-preemption",
     "pod-security-groups-eni",
+    "pv-stuck-terminating",
+    "pvc-pending-provisioning",
     "volume-attach-limit",
+    "volume-expansion-full",
+    "volume-mount-failure",
     "volume-multi-attach",
     "volume-node-affinity-conflict",
     "volume-permission-denied",
