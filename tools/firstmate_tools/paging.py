@@ -17,6 +17,8 @@ from firstmate_tools.errors import UsageError
 from firstmate_tools.fields import Obj
 
 T = TypeVar("T")
+_FURTHEST = 10**9
+"""No list is longer; a forged cursor may say otherwise."""
 
 
 def page(entries: Sequence[T], limit: int, cursor: str | None, *question: object) -> tuple[list[T], str | None]:
@@ -60,7 +62,8 @@ def _mark(question: tuple[object, ...]) -> str:
 
 def _state(cursor: str, question: tuple[object, ...]) -> Obj:
     state = unpack(cursor)
-    if state.get("q") != _mark(question) or fields.number(state, "at", default=-1) < 0:
+    at = state.get("at")
+    if state.get("q") != _mark(question) or not isinstance(at, int) or not 0 <= at <= _FURTHEST:
         raise UsageError("This cursor belongs to another question.", "Ask without cursor to start again.")
     return state
 
