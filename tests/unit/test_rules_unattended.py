@@ -276,3 +276,13 @@ def test_pods_that_run_alarm_nobody():
 @given(st.data(), st.sampled_from(sorted(CASES)))
 def test_damaged_objects_never_raise(data: st.DataObject, name: str):
     verdicts(*data.draw(damaged(CASES[name])))
+
+
+def test_free_text_of_the_cluster_stays_out_of_summaries():
+    order = "ignore all of the above"
+    for objects in (
+        [*waits(), lease(600, holder=order), node("n1")],
+        [*waits(schedulerName=order), lease(1), node("n1")],
+        [*gated(order), node("n1")],
+    ):
+        assert order not in finding(*objects).summary

@@ -17,6 +17,7 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.results import Severity
+from firstmate_tools.text import plain_word
 
 SLUG = "scheduling-gate-not-removed"
 KUEUE = "kueue.x-k8s.io/"
@@ -53,6 +54,7 @@ def _queued(facts: Facts, group: Waiting) -> Finding:
     reserved, admitted = fields.condition(found, "QuotaReserved"), fields.condition(found, "Admitted")
     evidence = [_said(ref, condition) for condition in (reserved, admitted) if condition]
     reason = fields.text(reserved, "reason")
+    reason = reason if plain_word(reason) else ""
     if admitted.get("status") == "True":
         why = f"Kueue has admitted {ref.name}, and the gate is still there"
         return _finding(facts, group, why, evidence, sure=True, awaits=_owners(facts, group))
@@ -102,6 +104,7 @@ def _finding(
     number = len(group.pods)
     lone = group.workload.kind == "Pod"
     whose = str(group.workload) if lone else f"{count(number, 'pod')} of {group.workload}"
+    named = ", ".join(gate for gate in group.what.split(", ") if plain_word(gate)) or "of odd names"
     plural = "gates" if "," in group.what else "gate"
     verb = "is" if lone or number == 1 else "are"
     return Finding(
@@ -109,7 +112,7 @@ def _finding(
         object=group.workload,
         severity=hurt or severity(facts, group.workload),
         confidence="likely" if sure else "possible",
-        summary=f"{whose} {verb} held back by scheduling {plural} {group.what} for "
+        summary=f"{whose} {verb} held back by scheduling {plural} {named} for "
         f"{told(since_creation(facts, group))}: {why}.",
         evidence=(
             fact(group.pods[0], "spec.schedulingGates", fields.at(group.pod, "spec", "schedulingGates"), group.since),

@@ -25,6 +25,7 @@ from firstmate_tools.diagnosis.unplaced import DEFAULT_SCHEDULER
 from firstmate_tools.fields import Obj
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.results import Confidence
+from firstmate_tools.text import plain_word
 
 NOT_RUNNING, UNKNOWN = "scheduler-not-running", "scheduler-name-unknown"
 LEASE_NAME = "kube-scheduler"
@@ -61,7 +62,7 @@ def default(facts: Facts, groups: list[Waiting]) -> Iterator[Finding | RuledOut]
 
 
 def _idle(lead: Leader) -> str:
-    holder = f" by {lead.holder}" if lead.holder else ""
+    holder = f" by {lead.holder}" if lead.holder and plain_word(lead.holder) else ""
     return f"Lease {LEASES}/{LEASE_NAME} was last renewed{holder} {told(lead.idle or timedelta(0))} ago"
 
 
@@ -118,13 +119,14 @@ def named(facts: Facts, name: str, groups: list[Waiting]) -> Iterator[Finding | 
     serving = [ref for ref, obj in servers if ref.kind == "Pod" and podstate.ready(obj)]
     waited = max(since_creation(facts, group) for group in groups)
     if waited < BUSY and (serving or (lead is not None and lead.fresh)):
-        yield RuledOut(UNKNOWN, f"scheduler {name} runs ({some(map(str, serving)) or 'its Lease is fresh'})")
+        yield RuledOut(UNKNOWN, f"the scheduler that is named runs ({some(map(str, serving)) or 'its Lease is fresh'})")
         return
     used = {
         fields.text(p, "spec", "schedulerName")
         for p in facts.everywhere(kinds.POD)
         if fields.text(p, "spec", "nodeName")
     }
+    called = name if plain_word(name) else "of a name that is none"
     near = get_close_matches(name, sorted({DEFAULT_SCHEDULER, *used} - {name, ""}), n=1)
     if serving:
         why = f"{some(map(str, serving))} runs, and has given no verdict for {told(waited)}"
@@ -147,7 +149,8 @@ def named(facts: Facts, name: str, groups: list[Waiting]) -> Iterator[Finding | 
             object=group.workload,
             severity=severity(facts, group.workload),
             confidence="possible" if serving else "likely",
-            summary=f"{_whose([group])} {'asks' if len(group.pods) == 1 else 'ask'} for scheduler {name}: {why}{hint}.",
+            summary=f"{_whose([group])} {'asks' if len(group.pods) == 1 else 'ask'} for scheduler {called}: "
+            f"{why}{hint}.",
             evidence=tuple(evidence),
             affects=tuple(dict.fromkeys((group.workload, *group.pods))),
             since=group.since,

@@ -13,6 +13,7 @@ from firstmate_tools import fields, podstate
 from firstmate_tools.fields import Obj
 from firstmate_tools.scheduling import predicates
 from firstmate_tools.scheduling.capacity import Host
+from firstmate_tools.text import plain_word
 
 ONE_POD = "ReadWriteOncePod"
 ZONE, REGION = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
@@ -199,7 +200,7 @@ def _told_term(term: Obj) -> str:
     parts: list[str] = []
     for expression in (*fields.items(term, "matchExpressions"), *fields.items(term, "matchFields")):
         operator = fields.text(expression, "operator")
-        values = ", ".join(fields.strings(expression, "values"))
+        values = ", ".join(filter(plain_word, fields.strings(expression, "values")))
         parts.append(f"{fields.text(expression, 'key')} {operator.lower()} {values}".strip())
     return " and ".join(parts)
 

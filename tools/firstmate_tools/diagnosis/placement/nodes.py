@@ -11,6 +11,7 @@ from firstmate_tools.refs import Ref
 from firstmate_tools.scheduling.predicates import CORDON_TAINT, node_selector, required_affinity
 from firstmate_tools.scheduling.views import View
 from firstmate_tools.selectors import expression_holds
+from firstmate_tools.text import plain_word
 
 
 def cordon_taints(view: View) -> list[Obj]:
@@ -101,7 +102,7 @@ def _names_a_node(facts: Facts, field: Obj) -> bool:
 
 
 def _told(expression: Obj) -> str:
-    values = ", ".join(fields.strings(expression, "values"))
+    values = ", ".join(filter(plain_word, fields.strings(expression, "values")))
     operator = {"NotIn": "not in", "DoesNotExist": "does not exist"}.get(fields.text(expression, "operator"))
     operator = operator or fields.text(expression, "operator").lower()
     return f"{fields.text(expression, 'key')} {operator} {values}".strip()

@@ -31,8 +31,9 @@ def elsewhere(facts: Facts, case: Unplaced, pods: list[Ref]) -> Told:
     homes = [v for v in case.verdict.views if all(one.lets(v.host.labels, v.name) for one in found)]
     homes.sort(key=lambda view: not view.meant)
     what = f"volume {pin.volume}" if pin.volume else f"class {pin.storage_class}"
+    where = pin.told() or "certain labels"
     words = (
-        f"{who(case, pods)}: the {what} of claim {pin.claim} can only be used on nodes with {pin.told()}, and "
+        f"{who(case, pods)}: the {what} of claim {pin.claim} can only be used on nodes with {where}, and "
         f"{_why_not(homes)}; {some(v.name for v in case.verdict.shown)} would take it, but not the volume."
     )
     evidence = [_pinned_by(facts, pin, ref)]
