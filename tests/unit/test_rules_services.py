@@ -144,7 +144,7 @@ def test_a_target_port_that_no_container_has_is_named(target: int | str | None) 
     ],
 )
 def test_a_target_port_that_leads_somewhere_or_is_not_disproved_is_well(spec: Obj, target: int | str) -> None:
-    assert roots(*app(spec=spec), service("cart", ports=[port(target)])) == []
+    assert TARGET not in [cause for cause, _ in roots(*app(spec=spec), service("cart", ports=[port(target)]))]
 
 
 def test_a_port_of_a_native_sidecar_counts() -> None:

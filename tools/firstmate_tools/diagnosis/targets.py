@@ -172,3 +172,49 @@ def told(astray: Astray) -> str:
 def shown(declared: Declared) -> str:
     """`http 8080/TCP, metrics 9090/TCP`."""
     return ", ".join(f"{name} {number}/{protocol}" for (name, protocol), number in sorted(declared.items())) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherProtocol:
+    """A port of a Service that leads to a port of its pods, by another protocol.
+
+    Attributes:
+        port: the entry of `spec.ports`, `protocol` what it says.
+        number: the container's port, `declared` the protocols that the container declares for it.
+        named: whether the target is a name, so that it certainly is not found.
+    """
+
+    port: Obj
+    protocol: str
+    number: int
+    declared: tuple[str, ...]
+    named: bool
+    pod: Ref
+    prefix: str
+
+
+def other_protocols(facts: Facts, service: Obj) -> list[OtherProtocol]:
+    """The ports of a Service that all its pods declare under another protocol only.
+
+    A Service that offers one target by several protocols (DNS, HTTP/3) says more than most containers declare.
+    """
+    looked_at = _pods(facts, service)
+    ports = fields.items(service, "spec", "ports")
+    offered = {(target(port), _protocol(port)) for port in ports}
+    found: list[OtherProtocol] = []
+    for port in ports:
+        wanted, protocol = target(port), _protocol(port)
+        if not looked_at or any(there == wanted and by != protocol for there, by in offered):
+            continue
+        declared = [_by_protocol(pod, wanted) for _, _, pod in looked_at]
+        if all(by and protocol not in by for by in declared):
+            ref, prefix, _ = looked_at[0]
+            number = next(iter(declared[0].values()))
+            named = isinstance(wanted, str)
+            found.append(OtherProtocol(port, protocol, number, tuple(sorted(declared[0])), named, ref, prefix))
+    return found
+
+
+def _by_protocol(pod: Obj, wanted: int | str) -> dict[str, int]:
+    """The protocols under which a pod declares a port, and its number."""
+    return {by: number for (name, by), number in _declared(pod).items() if wanted in {name, number}}
