@@ -30,7 +30,7 @@ def wants(facts: Facts) -> Iterator[LogWant]:
         if one.container.running and not one.end:
             yield LogWant(one.ref.namespace, one.ref.name, one.container.name)
     for one in _asked(facts)[:MOST_ASKED]:
-        yield LogWant(one.ref.namespace, one.ref.name, one.container.name)
+        yield LogWant(one.ref.namespace, one.ref.name, one.container.name, aside=True)
 
 
 def complaints(facts: Facts) -> Iterator[tuple[Trouble, Told]]:

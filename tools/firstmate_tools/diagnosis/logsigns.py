@@ -67,7 +67,7 @@ _FORBIDDEN = re.compile(
 _PATH = re.compile(r"(?<![\w/:.])(/[^\s'\"`:,;()\[\]<>]+)")
 _PORT = (
     re.compile(r"(?i)\bport\W{1,3}(?:number\W{1,3})?(\d{1,5})\b"),
-    re.compile(r"[\]\w*.:]:(\d{2,5})\b"),
+    re.compile(r"(?:\]|(?:\d+\.){3}\d+|[a-zA-Z*\s:]|^):(\d{2,5})\b(?!:\d)"),
 )
 
 

@@ -28,6 +28,7 @@ MOST_OPTIONAL = 20
 MOST_EVENTS = 20_000
 MANY_NAMESPACES = 4
 LOG_LINES = 100
+ASIDE_LOGS = "logs of containers that look well"
 TELLING_NORMAL_EVENTS = frozenset(
     {"Killing", "Preempted", "FailedBinding", "NodeNotReady", "ExternalExpanding", "JobAlreadyActive"}
 )
@@ -67,7 +68,7 @@ class Observer:
         gets = [want for want in fresh if isinstance(want, GetWant) and self.facts.exists(want.ref) is None]
         asides = [want for want in gets if want.optional]
         gets = [want for want in gets if not want.optional]
-        logs = [want for want in fresh if isinstance(want, LogWant)]
+        logs = sorted((want for want in fresh if isinstance(want, LogWant)), key=lambda want: want.aside)
         reasons = [want for want in fresh if isinstance(want, ReasonWant)]
         self._done.update(fresh)
         if not (lists or gets or asides or logs or reasons):
@@ -210,7 +211,10 @@ class Observer:
         except ObjectNotFoundError:
             self.checked.add("pods/log")
         except ReadError as error:
-            self.missing["pods/log"] = NotChecked.of("pods/log", error)
+            if want.aside:
+                self.missing.setdefault(ASIDE_LOGS, NotChecked(what=ASIDE_LOGS, why="not_asked"))
+            else:
+                self.missing["pods/log"] = NotChecked.of("pods/log", error)
         else:
             self.facts.put_log((want.namespace, want.pod, want.container, want.previous), content)
             self.checked.add("pods/log")

@@ -43,12 +43,13 @@ class GetWant:
 
 @dataclass(frozen=True, slots=True, order=True)
 class LogWant:
-    """The end of one container's log."""
+    """The end of one container's log; `aside` where nothing looks wrong: nobody misses it where it cannot be read."""
 
     namespace: str
     pod: str
     container: str
     previous: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

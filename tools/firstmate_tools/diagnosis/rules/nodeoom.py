@@ -83,8 +83,10 @@ def _finished(one: Trouble) -> datetime | None:
 
 
 def _limits(killed: list[Trouble]) -> str:
-    free = [one for one in killed if not trouble.memory_limit(one.pod, one.container)[1]]
-    return ", though it has no memory limit of its own" if free and len(free) == len(killed) else ""
+    limits = [trouble.memory_limit(one.pod, one.container)[1] for one in killed]
+    if killed and not any(limits):
+        return ", which no memory limit of its own accounts for"
+    return f" though its limit is {limits[0]}" if len(killed) == 1 else ""
 
 
 def _limit(one: Trouble) -> Evidence:
