@@ -163,9 +163,22 @@ def test_a_scheduler_that_crashes_explains_who_waits_for_it():
     assert [(e.cause, str(e.object)) for e in root.explained] == [("scheduler-name-unknown", CART)]
 
 
-@pytest.mark.parametrize("proof", [pod("volcano-scheduler-0", "volcano-system"), lease(2, "volcano")])
+@pytest.mark.parametrize(
+    "proof",
+    [
+        pod("volcano-scheduler-0", "volcano-system"),
+        lease(2, "volcano"),
+        pod("older", spec={"schedulerName": "volcano"}),
+    ],
+)
 def test_a_scheduler_that_runs_is_given_time(proof: Obj):
     assert roots(*waits(schedulerName="volcano", age=10), proof, lease(1), node("n1")) == []
+
+
+def test_a_scheduler_that_the_provider_runs_is_given_time_to_make_a_machine():
+    assert roots(*waits(schedulerName="fargate-scheduler", age=120), lease(1), node("n1")) == []
+    late = dict(roots(*waits(schedulerName="fargate-scheduler", age=900), lease(1), node("n1")))
+    assert "scheduler-name-unknown" in late
 
 
 def test_leases_are_read_only_where_nobody_has_seen_a_pod():

@@ -48,6 +48,11 @@ class Eviction:
 
 
 def events(facts: Facts) -> list[EventRow]:
+    """What events tell of evictions, newest first."""
+    return facts.derived(_events)
+
+
+def _events(facts: Facts) -> list[EventRow]:
     return [row for row in facts.every_event() if row.reason == REASON and row.about.kind == "Pod"]
 
 

@@ -29,6 +29,10 @@ from firstmate_tools.text import plain_word
 
 NOT_RUNNING, UNKNOWN = "scheduler-not-running", "scheduler-name-unknown"
 LEASE_NAME = "kube-scheduler"
+MANAGED = frozenset({"fargate-scheduler"})
+"""Schedulers that a provider runs out of sight (https://docs.aws.amazon.com/eks/latest/userguide/fargate.html), which
+give a verdict only once they have made a machine."""
+SLOW = timedelta(minutes=5)
 WITHOUT_LEASE = timedelta(seconds=5)
 """How long pods without a verdict have to have waited where no Lease tells whether a scheduler runs."""
 
@@ -118,14 +122,16 @@ def named(facts: Facts, name: str, groups: list[Waiting]) -> Iterator[Finding | 
     servers = _servers(facts, name, groups)
     serving = [ref for ref, obj in servers if ref.kind == "Pod" and podstate.ready(obj)]
     waited = max(since_creation(facts, group) for group in groups)
-    if waited < BUSY and (serving or (lead is not None and lead.fresh)):
-        yield RuledOut(UNKNOWN, f"the scheduler that is named runs ({some(map(str, serving)) or 'its Lease is fresh'})")
-        return
     used = {
         fields.text(p, "spec", "schedulerName")
         for p in facts.everywhere(kinds.POD)
         if fields.text(p, "spec", "nodeName")
     }
+    proof = some(map(str, serving)) or ("its Lease is fresh" if lead is not None and lead.fresh else "")
+    proof = proof or ("pods of it have nodes" if name in used else "")
+    if (proof and waited < BUSY) or (name in MANAGED and waited < SLOW):
+        yield RuledOut(UNKNOWN, f"the scheduler that is named may yet answer ({proof or 'the provider runs it'})")
+        return
     called = name if plain_word(name) else "of a name that is none"
     near = get_close_matches(name, sorted({DEFAULT_SCHEDULER, *used} - {name, ""}), n=1)
     if serving:

@@ -13,7 +13,7 @@ from firstmate_tools.diagnosis.lib import ask, count, earliest, pods_of, severit
 from firstmate_tools.diagnosis.placement import nodes, peers, room, storage
 from firstmate_tools.diagnosis.placement.nodes import cordon_taints
 from firstmate_tools.diagnosis.placement.words import Told
-from firstmate_tools.diagnosis.unplaced import Unplaced
+from firstmate_tools.diagnosis.unplaced import Unplaced, ill_hosts
 from firstmate_tools.refs import Ref
 from firstmate_tools.results import Confidence
 from firstmate_tools.scheduling.fit import Why
@@ -50,7 +50,7 @@ def finding(facts: Facts, cause: str, why: Why, group: list[Unplaced], culprit: 
         affects=(case.workload, *pods),
         since=_since(why, case) or earliest(entry.since for entry in group),
         culprit=culprit,
-        awaits=peers.partners(facts, case) if why is Why.ALONE else (),
+        awaits=peers.partners(facts, case) if why is Why.ALONE else _ill(group),
         next=(following, ask("pod_status", "the pods that wait", namespace=case.ref.namespace, unhealthy_only=True)),
     )
 
@@ -73,6 +73,11 @@ def inferred(facts: Facts, cause: str, case: Unplaced, why: str, unread: str = "
         since=case.since,
         next=(ask("events", "what the scheduler says", namespace=case.ref.namespace, scope=f"pod/{case.ref.name}"),),
     )
+
+
+def _ill(group: list[Unplaced]) -> tuple[Ref, ...]:
+    """The nodes that would take the pods, were they well: who says what ails them says why the pods wait."""
+    return tuple(Ref("Node", "", name) for name in sorted({name for case in group for name in ill_hosts(case)}))
 
 
 def _confidence(case: Unplaced, why: Why) -> Confidence:

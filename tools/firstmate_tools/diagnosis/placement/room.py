@@ -88,8 +88,8 @@ def crowded(facts: Facts, case: Unplaced, pods: list[Ref]) -> Told:
     best = max(shown, key=lambda view: view.host.free("cpu"))
     free = ", ".join(f"{show(r, best.host.free(r))} {r}" for r in ("cpu", "memory") if best.host.offer(r))
     words = (
-        f"{who(case, pods)} {verb(case, pods, 'finds', 'find')} every node that may be used full of pods: "
-        f"{', '.join(held)}{more}. Room is there ({best.name} has {free} free)."
+        f"{who(case, pods)}: the nodes that have room hold as many pods as they may: {', '.join(held)}{more}. "
+        f"{best.name} has {free} free."
     )
     evidence = [node_fact(view, "status.allocatable.pods", _most_pods(view)) for view in shown[:MOST_NODES_SHOWN]]
     evidence += [node_fact(view, "pods that have not ended", view.host.load.pods) for view in shown[:MOST_NODES_SHOWN]]
