@@ -183,6 +183,13 @@ def test_a_run_that_does_not_end_keeps_the_next_ones_out() -> None:
     assert severe(cron("*/5 * * * *", last=100, concurrencyPolicy="Forbid"), job("cart-1", COMPLETE, cron="cart")) == []
 
 
+def test_a_controller_that_has_caught_up_has_missed_nothing() -> None:
+    many = event(cron(), "TooManyMissedTimes", "too many missed start times", seconds_ago=100)
+    caught_up = cron("0 0 1 1 *", last=120)
+    assert severe(caught_up, job("cart-1", cron="cart", age=100), many) == []
+    assert roots(cron("0 0 1 1 *", last=9000), many) == [(MISSED, "cronjob/cart")]
+
+
 def test_what_holds_the_run_explains_the_missed_ones() -> None:
     made = cron("*/5 * * * *", last=1800, concurrencyPolicy="Forbid", status={"active": [{"name": "cart"}]})
     held = attempt(done(), going("istio-proxy"))

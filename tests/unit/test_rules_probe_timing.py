@@ -59,6 +59,13 @@ def test_a_kill_at_the_first_chance_is_too_hasty() -> None:
     assert "initialDelaySeconds 0 + 3 × periodSeconds 10" in found.summary and "no startup probe" in found.summary
 
 
+def test_the_kubelets_word_is_enough_where_the_times_are_odd() -> None:
+    assert finding(*killed(REFUSED, ran=3, liveness=LIVE)).cause == HASTY
+    objects = killed(REFUSED, liveness=LIVE)
+    objects[2]["status"]["containerStatuses"][0]["lastState"]["terminated"].pop("startedAt")
+    assert finding(*objects).confidence == "possible"
+
+
 @pytest.mark.parametrize(
     "words", ["Started Shop in 74.2 seconds (process running for 76)", "startup took 74 s", "ready after 74.0s"]
 )

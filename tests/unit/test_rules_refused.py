@@ -64,6 +64,25 @@ def test_evicted_pods_that_were_replaced_long_ago_are_history() -> None:
     assert severe(*objects) == []
 
 
+def test_a_limit_that_was_raised_since_and_serves_is_history() -> None:
+    objects = ended_by("Evicted", SCRATCH, well=1, body=BODY)
+    raised = {"volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "4Gi"}}]}
+    for one in objects[:2]:
+        one["spec"]["template"] = {
+            "metadata": {"labels": {"app": "cart"}},
+            "spec": {"containers": [container()], **raised},
+        }
+    assert severe(*objects) == []
+
+
+def test_an_evicted_attempt_of_a_job_that_succeeded_is_history() -> None:
+    failed = pod("cart-x", owned_by=("Job", "cart"), phase="Failed", ready=False, spec=BODY)
+    failed["status"].update(reason="Evicted", message=SCRATCH)
+    done = {"conditions": [{"type": "Complete", "status": "True"}]}
+    assert severe(obj("Job", "cart", api="batch/v1", status=done), failed) == []
+    assert roots(obj("Job", "cart", api="batch/v1", status={}), failed) == [(DISK, "job/cart")]
+
+
 def stateful() -> list[Obj]:
     template = {"metadata": {"labels": {"app": "cart"}}, "spec": {"containers": [container()], **BODY}}
     return [

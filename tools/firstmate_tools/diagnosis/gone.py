@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from firstmate_tools import fields, kinds
-from firstmate_tools.diagnosis import lib
+from firstmate_tools.diagnosis import lib, spent
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.diagnosis.heard import said
 from firstmate_tools.fields import Obj
-from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.refs import Ref, controller_of, ref_of
 
 RECENT = timedelta(hours=1)
 """How long a pod that has been replaced since counts."""
@@ -47,6 +47,8 @@ def gone(facts: Facts, reason: str) -> Iterator[Gone]:
     for pod in facts.all(kinds.POD):
         if fields.text(pod, "status", "phase") == "Failed" and fields.text(pod, "status", "reason") == reason:
             ref, message = ref_of(pod, kinds.POD), fields.text(pod, "status", "message")
+            if _made_up_for(facts, pod):
+                continue
             at = _ended(facts, ref, pod, reason)
             seen.add(ref)
             yield Gone(facts.workload(ref), ref, pod, message, fact(ref, "status.message", message, at), at)
@@ -62,6 +64,13 @@ def gone(facts: Facts, reason: str) -> Iterator[Gone]:
             seen.add(row.about)
             template = lib.named_template(facts, owner)
             yield Gone(owner, row.about, template, row.message, said(row), row.last)
+
+
+def _made_up_for(facts: Facts, pod: Obj) -> bool:
+    """Whether the Job of a pod has got over its failure."""
+    owner = controller_of(pod)
+    job = facts.get(owner) if owner is not None and owner.kind == "Job" else None
+    return owner is not None and job is not None and spent.overcome(facts, owner, job)
 
 
 def _ended(facts: Facts, ref: Ref, pod: Obj, reason: str) -> datetime | None:

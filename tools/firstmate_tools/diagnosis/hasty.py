@@ -12,7 +12,7 @@ from firstmate_tools import fields
 from firstmate_tools.diagnosis import probing, trouble
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import fact
-from firstmate_tools.diagnosis.heard import Check
+from firstmate_tools.diagnosis.heard import Check, heard
 from firstmate_tools.diagnosis.probemistakes import Mistake, failures
 from firstmate_tools.diagnosis.trouble import Trouble
 
@@ -69,7 +69,10 @@ def too_hasty(facts: Facts, one: Trouble) -> Mistake | None:
     if one.container.spec.get("startupProbe") or not _port_is_plausible(one, probe):
         return None
     ran = _ran(one)
-    if ran is not None and _first_chance(one, budget, ran):
+    if ran is None:
+        return Mistake("possible", "it kills before the program answers") if one.container.restarts > 1 else None
+    spoken = bool(heard(facts, one.ref, one.pod, one.container.name, "Killing"))
+    if _first_chance(one, budget, ran, spoken=spoken):
         why = f"it kills at its first chance, {int(ran.total_seconds())} s after the start"
         return Mistake("likely", why)
     return None
@@ -90,14 +93,18 @@ def _ran(one: Trouble) -> timedelta | None:
     return finished - began if began and finished else None
 
 
-def _first_chance(one: Trouble, budget: timedelta, ran: timedelta) -> bool:
-    """Whether a run ended when the probe could first end it: with its last period, and the grace after the kill."""
+def _first_chance(one: Trouble, budget: timedelta, ran: timedelta, *, spoken: bool) -> bool:
+    """Whether a run ended when the probe could first end it: with its last period, and the grace after the kill.
+
+    Args:
+        spoken: whether the kubelet says that it killed, so that nothing else can have ended the run earlier.
+    """
     spec = fields.mapping(one.container.spec, "livenessProbe")
     grace = fields.number(spec, "terminationGracePeriodSeconds") or fields.number(
         one.pod, "spec", "terminationGracePeriodSeconds", default=GRACE
     )
     spare = timedelta(seconds=min(max(fields.number(spec, "periodSeconds", default=10) + grace, 0), 10**6))
-    return budget - SLACK <= ran <= budget + spare + SLACK and ran > timedelta(seconds=1)
+    return (spoken or ran >= budget - SLACK) and ran <= budget + spare + SLACK
 
 
 def _took(facts: Facts, one: Trouble) -> timedelta | None:

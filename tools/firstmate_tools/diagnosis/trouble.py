@@ -126,9 +126,11 @@ def _before_any(facts: Facts, ref: Ref, pod: Obj, every: list[Container]) -> Kin
     if begun or sandbox or not fields.text(pod, "spec", "nodeName"):
         return None
     rows = heard(facts, ref, pod, "", *STOPS_BEFORE_SANDBOX)
-    if any(row.reason == "FailedCreatePodSandBox" and lately(facts, row) for row in rows[:1]):
-        limited = any(memory_limit(pod, c)[1] for c in every)
-        return "lowmem" if limited and starting.low_memory(rows[0].message) else None
+    sandboxes = [row for row in rows if row.reason == "FailedCreatePodSandBox" and lately(facts, row)]
+    if any(starting.low_memory(row.message) for row in sandboxes) and any(memory_limit(pod, c)[1] for c in every):
+        return "lowmem"
+    if rows and rows[0].reason == "FailedCreatePodSandBox":
+        return None
     if rows:
         return "mount" if any(row.reason == "FailedMount" for row in rows) else None
     since = podstate.not_ready_since(pod)

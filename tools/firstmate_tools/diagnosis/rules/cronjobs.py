@@ -14,7 +14,7 @@ from firstmate_tools.diagnosis.findings import Evidence, Finding, RuledOut, fact
 from firstmate_tools.diagnosis.heard import lately, said
 from firstmate_tools.diagnosis.rule import Verdicts, rule
 from firstmate_tools.fields import Obj
-from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import Confidence
 
 CAUSE = "cronjob-schedule-missed"
@@ -22,6 +22,8 @@ LATE = timedelta(seconds=90)
 """How late the controller may be without anybody calling a run missed."""
 KEPT_OUT = timedelta(seconds=15)
 """As `LATE`, where the run before is still active and the policy forbids a second one."""
+AT_ONCE = timedelta(seconds=2)
+"""The controller speaks of missed runs in the same moment in which it starts the newest of them."""
 SHORT = 10
 """Seconds below which a starting deadline may be over before the controller looks
 (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#starting-deadline)."""
@@ -57,7 +59,8 @@ def missed_schedule(facts: Facts) -> Verdicts:
             if rows:
                 yield RuledOut(CAUSE, f"{ref} is suspended: it is to start nothing")
             continue
-        rows = [row for row in rows if _unmet(facts, cron, row)]
+        started = _last_start(facts, ref, cron)
+        rows = [row for row in rows if _unmet(facts, row, started)]
         miss = _never(cron, rows) or _kept_out(facts, ref, cron, rows) or _missed(facts, cron, rows)
         if miss is not None:
             yield _finding(ref, cron, miss)
@@ -69,15 +72,24 @@ def _of_this(cron: Obj, row: EventRow) -> bool:
     return row.about_uid in {"", fields.uid_of(cron)}
 
 
-def _unmet(facts: Facts, cron: Obj, row: EventRow) -> bool:
+def _unmet(facts: Facts, row: EventRow, started: datetime | None) -> bool:
     """Whether an event still says something: it is recent, or for ever true, and no run has started since."""
     if row.reason in _NEVER:
         return True
-    started = _last_start(cron)
-    return lately(facts, row) and (started is None or row.last is None or row.last > started)
+    return lately(facts, row) and (started is None or row.last is None or row.last > started + AT_ONCE)
 
 
-def _last_start(cron: Obj) -> datetime | None:
+def _last_start(facts: Facts, ref: Ref, cron: Obj) -> datetime | None:
+    """When the last run started: the newest of its Jobs, which comes a little after the moment that it was due at."""
+    made = [
+        fields.time_at(job, "metadata", "creationTimestamp")
+        for job in facts.all(kinds.JOB, ref.namespace)
+        if controller_of(job) == ref
+    ]
+    return max((moment for moment in (*made, _last_due(cron)) if moment is not None), default=None)
+
+
+def _last_due(cron: Obj) -> datetime | None:
     return fields.time_at(cron, "status", "lastScheduleTime")
 
 
@@ -109,7 +121,7 @@ _EPOCH = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
 
 def _due(facts: Facts, cron: Obj, late: timedelta) -> list[datetime]:
     """The runs that are due since the last one started, or since the CronJob was made, the newest first."""
-    since = _last_start(cron) or fields.time_at(cron, "metadata", "creationTimestamp")
+    since = _last_due(cron) or fields.time_at(cron, "metadata", "creationTimestamp")
     if since is None:
         return []
     try:

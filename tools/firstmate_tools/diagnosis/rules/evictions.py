@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firstmate_tools import fields, podstate
 from firstmate_tools.diagnosis import lib
@@ -49,8 +49,8 @@ def over_local_disk(facts: Facts) -> Verdicts:
         found.sort(key=lambda pair: pair[0].at.timestamp() if pair[0].at else 0.0, reverse=True)
         newest = found[0][0]
         old = newest.at is not None and facts.now - newest.at > RECENT
-        if old and workload.kind not in {"Pod", "Job"} and lib.serving(facts, workload):
-            yield RuledOut(CAUSE, f"{workload} had a pod evicted long ago, and serves")
+        if (old or _mended(facts, workload, *found[0])) and lib.serving(facts, workload):
+            yield RuledOut(CAUSE, f"{workload} had a pod evicted long ago, or has another limit since, and serves")
             continue
         yield _finding(facts, workload, found)
 
@@ -77,6 +77,13 @@ def _over(one: Gone) -> Over | None:
             _shown(own) or " + ".join(limits),
         )
     return None
+
+
+def _mended(facts: Facts, workload: Ref, one: Gone, over: Over) -> bool:
+    """Whether the workload's template has another limit now than the pod that was evicted."""
+    template = lib.named_template(facts, workload)
+    now = _over(replace(one, spec=template)) if template else None
+    return now is not None and now.limit != over.limit
 
 
 def _limit(container: Obj) -> object:

@@ -88,7 +88,7 @@ WINDS_DOWN = timedelta(seconds=3)
 """How long a helper takes to notice that the work is done."""
 _HELPING = (
     "proxy", "sidecar", "envoy", "agent", "exporter", "collector", "fluent", "filebeat", "vector", "vault", "otel",
-    "shipper", "forwarder", "logger", "watcher", "refresher", "dapr", "tunnel", "metrics",
+    "shipper", "forwarder", "logger", "watcher", "refresher", "dapr", "tunnel", "metrics", "xray", "statsd",
 )  # fmt: skip
 """Words in the names of containers and images that stand beside the work."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from firstmate_tools import fields, podstate
 from firstmate_tools.diagnosis import ended, lib, starting, trouble
-from firstmate_tools.diagnosis.facts import Facts
+from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.diagnosis.heard import heard, lately, said
 from firstmate_tools.diagnosis.rule import BACKENDS, Verdicts, rule
@@ -174,7 +174,7 @@ def too_little_memory_to_start(facts: Facts) -> Verdicts:
         mine = [entry for entry in limits if entry[0] == one.container.name] if one.end or _begun(one) else limits
         shown = lib.some(f"{limit} of {name}" for name, _, limit in mine)
         sandbox = (
-            [row for row in heard(facts, one.ref, one.pod, "", "FailedCreatePodSandBox") if lately(facts, row)]
+            [row for row in heard(facts, one.ref, one.pod, "", "FailedCreatePodSandBox") if _about_memory(facts, row)]
             if not (one.end or _begun(one))
             else []
         )
@@ -194,6 +194,10 @@ def too_little_memory_to_start(facts: Facts) -> Verdicts:
             ),
             next_=(ended.spec_step(one, "its limits, as they are"),),
         )
+
+
+def _about_memory(facts: Facts, row: EventRow) -> bool:
+    return lately(facts, row) and starting.low_memory(row.message)
 
 
 def _begun(one: Trouble) -> bool:
