@@ -4,6 +4,7 @@ Called by the `diagnose` tool. Reads only through `Observer`; everything else is
 same bytes.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 from firstmate_tools import kinds as known_kinds
@@ -24,6 +25,10 @@ ROUNDS = 3
 """How often wants may lead to further wants."""
 MOST_CONFIRMED = 5
 """Namespaces whose lists are read once more before a finding is said."""
+MOST_VISITED = 1
+"""Namespaces into which a cause is followed."""
+NOT_FOLLOWED = frozenset({"HorizontalPodAutoscaler", "PodDisruptionBudget", "CronJob", "Ingress"})
+"""Kinds that are not read there: they keep no backend of others from running."""
 INCONCLUSIVE = frozenset({"denied", "failed", "timed_out", "not_collected"})
 
 
@@ -47,9 +52,11 @@ async def diagnose(
     await _find_asked(observer, facts)
     await _dig(observer, facts, rules)
     found, ruled_out = judge(facts, rules)
+    guests = await _followed(observer, facts, rules, found)
     if found and cluster.is_live:
-        found, ruled_out = await _confirmed(observer, facts, rules, found, ruled_out)
-    roots = link.ranked(link.within(link.link(link.merge(found), rules, facts.graph), facts))
+        found, ruled_out, guests = await _confirmed(observer, facts, rules, (found, ruled_out, guests))
+    linked = link.concerning(link.link(link.merge([*found, *guests]), rules, facts.graph), found)
+    roots = link.ranked(link.within(linked, facts))
     suffering = {root.finding: link.suffering(root, facts) for root in roots}
     most = None if detailed else report.MOST_AFFECTED
     for finding, workloads in suffering.items():
@@ -91,11 +98,40 @@ def judge(facts: Facts, rules: Iterable[Rule]) -> tuple[list[Finding], list[Rule
     return [v for v in verdicts if isinstance(v, Finding)], [v for v in verdicts if isinstance(v, RuledOut)]
 
 
+def _elsewhere(facts: Facts) -> list[Facts]:
+    """The same facts, as seen from each namespace into which a cause was followed."""
+    return [facts.beside(place) for place in sorted(facts.places - {facts.scope.namespace or ""})]
+
+
 async def _dig(observer: Observer, facts: Facts, rules: Iterable[Rule]) -> None:
     for _ in range(ROUNDS):
-        wants: list[Want] = [want for rule in rules if rule.wants for want in rule.wants(facts)]
+        views = (facts, *_elsewhere(facts))
+        wants: list[Want] = [want for rule in rules if rule.wants for view in views for want in rule.wants(view)]
         if not await observer.dig(wants):
             return
+
+
+async def _followed(observer: Observer, facts: Facts, rules: tuple[Rule, ...], found: list[Finding]) -> list[Finding]:
+    """What is found in other namespaces, of which findings say that they wait for something there."""
+    home = facts.scope.namespace
+    if home is None:
+        return []
+    awaited = Counter(ref.namespace for f in found if f.severity != "info" for ref in f.awaits)
+    places = sorted(awaited.keys() - {home, ""}, key=lambda place: (-awaited[place], place))
+    if len(places) > MOST_VISITED:
+        more = ", ".join(places[MOST_VISITED:])
+        observer.cut.append(f"namespaces on which findings depend as well were not looked at: {more}")
+    for place in places[:MOST_VISITED]:
+        observer.visit(place)
+        lists = plan(rules, Scope(namespace=place))
+        await observer.lists(want for want in lists if want.kind.kind not in NOT_FOLLOWED)
+    if places:
+        await _dig(observer, facts, rules)
+    return _guests(facts, rules)
+
+
+def _guests(facts: Facts, rules: Iterable[Rule]) -> list[Finding]:
+    return [finding for view in _elsewhere(facts) for finding in judge(view, rules)[0]]
 
 
 async def _find_asked(observer: Observer, facts: Facts) -> None:
@@ -128,17 +164,20 @@ def _names(facts: Facts, kind: Kind | None) -> list[str]:
     return [str(obj.get("metadata", {}).get("name", "")) for obj in facts.all(kind)] if kind else []
 
 
-async def _confirmed(
-    observer: Observer, facts: Facts, rules: tuple[Rule, ...], found: list[Finding], ruled_out: list[RuledOut]
-) -> tuple[list[Finding], list[RuledOut]]:
+Judged = tuple[list[Finding], list[RuledOut], list[Finding]]
+"""What was found, what was ruled out, and what was found elsewhere."""
+
+
+async def _confirmed(observer: Observer, facts: Facts, rules: tuple[Rule, ...], judged: Judged) -> Judged:
     """Findings that hold when the lists that they compare are read once more, closer together."""
+    every = [*judged[0], *judged[2]]
     by_cause = {cause: rule for rule in rules for cause in rule.causes}
     wants: set[ListWant] = set()
-    places = sorted({n for f in found for n in _namespaces(f)})
+    places = sorted({n for f in every for n in _namespaces(f)})
     if len(places) > MOST_CONFIRMED:
         observer.cut.append(f"findings of {len(places) - MOST_CONFIRMED} more namespaces were not read a second time")
     for namespace in places[:MOST_CONFIRMED]:
-        for finding in found:
+        for finding in every:
             if namespace in _namespaces(finding):
                 confirms = by_cause[finding.cause].confirms
                 wants |= {ListWant(kind, namespace if kind.namespaced else None) for kind in confirms}
@@ -146,10 +185,11 @@ async def _confirmed(
     await observer.lists(wants, again=True)
     await _dig(observer, facts, rules)
     if facts.version == seen:
-        return found, ruled_out
+        return judged
     still, ruled_out = judge(facts, rules)
-    before = {(f.cause, f.object) for f in found}
-    return [f for f in still if (f.cause, f.object) in before], ruled_out
+    before = {(f.cause, f.object) for f in every}
+    guests = [f for f in _guests(facts, rules) if (f.cause, f.object) in before]
+    return [f for f in still if (f.cause, f.object) in before], ruled_out, guests
 
 
 def _namespaces(finding: Finding) -> set[str]:

@@ -3,6 +3,7 @@
 The engine fills it; rules ask. A kind that could not be read is not "empty": `knows` tells the difference.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ class Facts:
     def __init__(self, scope: Scope, now: datetime) -> None:
         self.scope = scope
         self.now = now
+        self.places: set[str] = {scope.namespace} if scope.namespace is not None else set()
+        """Namespaces that are looked at wholly: the scope's, and where a cause was followed to. Empty: all of them."""
         self._objects: dict[str, Shelf] = defaultdict(dict)
         self._sorted: dict[str, list[Obj]] = {}
         self._whole: set[tuple[str, str | None]] = set()
@@ -157,6 +160,13 @@ class Facts:
         self._derived.clear()
         self.version += 1
 
+    def beside(self, namespace: str) -> "Facts":
+        """The same observations, asked about from another namespace. Nothing may be put into what this gives."""
+        other = copy.copy(self)
+        other.scope = Scope(namespace=namespace)
+        other._derived = {}
+        return other
+
     # Asked by rules.
 
     def knows(self, kind: Kind, namespace: str | None = None) -> bool:
@@ -197,8 +207,10 @@ class Facts:
         return [row for row in rows if row.reason in reasons] if reasons else list(rows)
 
     def every_event(self) -> list[EventRow]:
-        """All events, newest first; for causes that show at objects of any kind."""
-        return sorted((row for rows in self._events.values() for row in rows), key=newest_first)
+        """All events, newest first; for causes that show at objects of any kind. Not those of another place."""
+        elsewhere = self.places - {self.scope.namespace}
+        found = (row for about, rows in self._events.items() if about.namespace not in elsewhere for row in rows)
+        return sorted(found, key=newest_first)
 
     def log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str | None:
         """The end of a container's log, None where it was not read or does not exist."""

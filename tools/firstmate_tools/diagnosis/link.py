@@ -30,8 +30,12 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     """
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        groups.setdefault((finding.cause, finding.culprit or repr(finding.object)), []).append(finding)
+        groups.setdefault(_key(finding), []).append(finding)
     return [_merged(group) for group in groups.values()]
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.cause, finding.culprit or repr(finding.object)
 
 
 def _merged(group: list[Finding]) -> Finding:
@@ -127,6 +131,12 @@ def within(roots: Iterable[Root], facts: Facts) -> list[Root]:
         if family & {root.finding.object, *root.finding.affects}
         or any(e.object in family or family & set(e.affects) for e in root.explained)
     ]
+
+
+def concerning(roots: Iterable[Root], found: Iterable[Finding]) -> list[Root]:
+    """Only those roots that are, or explain, something that was found where the question was asked."""
+    own = {_key(finding) for finding in found}
+    return [root for root in roots if any(_key(f) in own for f in (root.finding, *root.explained))]
 
 
 def suffering(root: Root, facts: Facts) -> list[Ref]:

@@ -85,6 +85,11 @@ class Observer:
         )
         return True
 
+    def visit(self, namespace: str) -> None:
+        """From here on another namespace is looked at wholly too, with all of its events."""
+        self.facts.places.add(namespace)
+        self._done.discard(ListWant(EVENT, namespace))
+
     def coverage(self) -> Coverage:
         """The record, in a stable order. What was read once and failed once counts as not checked."""
         return Coverage(
@@ -131,7 +136,11 @@ class Observer:
                 listing = await self.cluster.sweep(served, slimmer(kind, self.facts.now), namespace=want.namespace)
                 self.facts.put(kind, want.namespace, listing.items)
         except ReadError as error:
-            what = "events of nodes" if kind == EVENT and self._aside(want.namespace) else kind.resource
+            what = kind.resource
+            if kind == EVENT and self._aside(want.namespace):
+                what = "events of nodes"
+            elif want.namespace in self.facts.places - {self.facts.scope.namespace}:
+                what = f"{kind.resource} in namespace {want.namespace}"
             self.missing[what] = NotChecked.of(what, error)
         else:
             self.checked.add(kind.resource)
@@ -142,7 +151,7 @@ class Observer:
         listing = await self.cluster.sweep(EVENT, _telling, namespace=namespace, fields=only, most=MOST_EVENTS)
         if listing.more:
             self.cut.append(f"events after the first {MOST_EVENTS}; ask about one namespace to read all of its events")
-        self.facts.put_events(listing.items, namespace if aside else None)
+        self.facts.put_events(listing.items, namespace if namespace != self.facts.scope.namespace else None)
 
     async def _reason(self, want: ReasonWant) -> None:
         only = f"reason={want.reason}"
@@ -155,7 +164,7 @@ class Observer:
 
     def _aside(self, namespace: str | None) -> bool:
         """Whether events of this namespace are read only for what kubelets say of their nodes there."""
-        return namespace is not None and namespace != self.facts.scope.namespace
+        return namespace is not None and namespace not in self.facts.places
 
     async def _get(self, want: GetWant) -> None:
         kind, served = want.kind, self._as_served(want.kind)
