@@ -163,6 +163,16 @@ def routed(facts: Facts, service: Ref) -> list[Ref]:
     return facts.graph.after(service, "routes")
 
 
+def of_ingress(ingress: Obj) -> Iterator[tuple[str, Obj]]:
+    """The backends of an Ingress, each with where it stands."""
+    default = fields.mapping(ingress, "spec", "defaultBackend")
+    if default:
+        yield "spec.defaultBackend", default
+    for number, rule in enumerate(fields.items(ingress, "spec", "rules")):
+        for index, path in enumerate(fields.items(rule, "http", "paths")):
+            yield f"spec.rules[{number}].http.paths[{index}].backend", fields.mapping(path, "backend")
+
+
 _HOST_SETTING = re.compile(r"(?i)host|addr|url|uri|endpoint|server|service|upstream|broker|dsn|target|peer")
 
 

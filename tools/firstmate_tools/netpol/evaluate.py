@@ -39,13 +39,11 @@ class Verdict:
         allowed: None where it cannot be told.
         direction: which side forbids it, None where none does for certain; egress is looked at first.
         isolating: the policies that select the end in question on that side.
-        near: those of them that have a rule for this peer, or for this port, but none for both.
     """
 
     allowed: Answer
     direction: Direction | None = None
     isolating: tuple[Policy, ...] = ()
-    near: tuple[Policy, ...] = ()
 
 
 def selecting(policies: Iterable[Policy], end: Endpoint, direction: Direction) -> list[Policy]:
@@ -74,8 +72,7 @@ def verdict(policies: Sequence[Policy], flow: Flow) -> Verdict:
         if None in answers:
             sure = False
             continue
-        near = tuple(p for p in isolating if _nearly(p, flow, direction))
-        return Verdict(False, direction, tuple(isolating), near)
+        return Verdict(False, direction, tuple(isolating))
     return Verdict(True if sure else None)
 
 
@@ -89,13 +86,9 @@ def _lets(policy: Policy, flow: Flow, direction: Direction) -> Answer:
     return _any(_both(*_sides(rule, policy, flow, direction)) for rule in policy.rules(direction))
 
 
-def _nearly(policy: Policy, flow: Flow, direction: Direction) -> bool:
-    """Whether a rule fits the peer or the port, and says something of both."""
-    for rule in policy.rules(direction):
-        peer, port = _sides(rule, policy, flow, direction)
-        if (peer and rule.peers) or (port and rule.ports) or (rule.peers and not rule.ports):
-            return True
-    return False
+def fits(policy: Policy, flow: Flow, direction: Direction) -> list[tuple[Rule, Answer, Answer]]:
+    """Each rule of a policy, with whether it means the other end, and whether it means the port."""
+    return [(rule, *_sides(rule, policy, flow, direction)) for rule in policy.rules(direction)]
 
 
 def _sides(rule: Rule, policy: Policy, flow: Flow, direction: Direction) -> tuple[Answer, Answer]:
