@@ -16,7 +16,7 @@ from firstmate_tools.diagnosis.scope import Scope, parse_scope
 from firstmate_tools.diagnosis.telling import SIGNS
 from firstmate_tools.errors import UsageError
 from firstmate_tools.results import Coverage, Model, Namespace, ObjectRef, Outcome, Result
-from firstmate_tools.text import FreeText, untrusted
+from firstmate_tools.text import FreeText, Words, untrusted
 from firstmate_tools.toolspec import tool
 
 MOST_CAUSES = 12
@@ -26,10 +26,10 @@ class Candidate(Model):
     """A cause that writes such a text."""
 
     cause: str
-    title: str
+    title: Words
     text: FreeText = Field(description="The part of the error that it writes")
-    author: str = Field(description="Who writes it")
-    sign: str | None = Field(default=None, description="By what it is told from the others")
+    author: Words = Field(description="Who writes it")
+    sign: Words | None = Field(default=None, description="By what it is told from the others")
     now: Literal["found", "not_found", "not_checked"] = Field(
         description="Whether the cluster shows it at this moment; not_checked is unknown"
     )
@@ -43,7 +43,7 @@ class Explanation(Result):
     lists: ClassVar[tuple[str, ...]] = ("causes", "root_causes")
 
     known: bool = Field(description="False: no text is known that reads like this error")
-    scope: str = Field(description="Where was looked")
+    scope: Words = Field(description="Where was looked")
     outcome: Outcome = Field(description="Of the diagnosis of that scope")
     causes: list[Candidate] = Field(default_factory=list[Candidate])
     root_causes: list[RootCause] = Field(
