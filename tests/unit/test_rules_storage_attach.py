@@ -10,6 +10,7 @@ from verdicts import app, bystanders, damaged, finding, linked, renamed, roots, 
 
 from firstmate_tools import kinds
 from firstmate_tools.fields import Obj
+from firstmate_tools.refs import Ref
 
 CART, CLAIM = "deployment/cart", "persistentvolumeclaim/cart"
 MULTI = 'Multi-Attach error for volume "pv-1" Volume is already used by pod(s) cart-1-0'
@@ -81,8 +82,9 @@ def test_an_event_of_long_ago_counts_while_the_volume_is_attached_elsewhere() ->
 
 def test_an_attachment_that_nobody_uses_is_told_with_its_node() -> None:
     objects = [claim(), attachment("n1"), volume(), node("n1", ready="Unknown"), node("n2")]
-    found = linked(*placed(("FailedAttachVolume", STALE), age=120), *objects)[0].finding
-    assert found.cause == "volume-multi-attach"
+    (root,) = linked(*placed(("FailedAttachVolume", STALE), age=120), *objects)
+    assert (root.finding.cause, root.finding.object.name) == ("kubelet-not-reporting", "n1")
+    (found,) = [f for f in root.explained if f.cause == "volume-multi-attach"]
     assert "node n1 is not ready" in found.summary
     assert "no pod there uses it" in found.summary
 

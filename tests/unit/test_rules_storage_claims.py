@@ -246,6 +246,15 @@ def test_drivers_that_run_outside_are_never_missed(provisioner: str) -> None:
     assert roots(*waiting_app(), claim(), storage_class(provisioner=provisioner)) == []
 
 
+def test_a_registered_driver_without_workload_is_given_a_minute() -> None:
+    theirs = [storage_class(provisioner="csi.vendor.example"), obj("CSIDriver", "csi.vendor.example", None)]
+    assert roots(*waiting_app(), claim(age=20), *theirs) == []
+    found = finding(*waiting_app(), claim(age=300), *theirs)
+    assert (found.cause, found.confidence) == ("csi-provisioner-not-running", "likely")
+    left = [storage_class(), obj("CSIDriver", EBS, None)]
+    assert roots(*waiting_app(), claim(age=20), *left) == [("csi-provisioner-not-running", CLAIM)]
+
+
 def test_a_driver_is_not_missed_where_workloads_may_not_be_read() -> None:
     objects = [*waiting_app(), claim(), storage_class()]
     assert roots(*objects, unknown=(kinds.DEPLOYMENT,)) == []

@@ -46,10 +46,11 @@ def phase(claim: Obj) -> str:
 
 def waiting(facts: Facts) -> list[Obj]:
     """The claims in scope that have no volume, but for those that were made a moment ago."""
-    return [c for c in claims(facts, "Pending") if _old(facts, c, YOUNG)]
+    return [c for c in claims(facts, "Pending") if older(facts, c, YOUNG)]
 
 
-def _old(facts: Facts, claim: Obj, age: timedelta) -> bool:
+def older(facts: Facts, claim: Obj, age: timedelta) -> bool:
+    """Whether a claim was made at least so long ago."""
     made = fields.time_at(claim, "metadata", "creationTimestamp")
     return made is None or facts.now - made >= age
 

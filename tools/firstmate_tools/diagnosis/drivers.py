@@ -35,6 +35,8 @@ ELSEWHERE = frozenset(
     }
 )
 """Drivers whose controllers are no workload of the cluster (EKS Auto Mode, GKE, AKS, DigitalOcean), or a bare pod."""
+IN_CLUSTER = frozenset({"ebs.csi.aws.com", "efs.csi.aws.com", "fsx.csi.aws.com"})
+"""Drivers that always run as workloads of the cluster: without one, their CSIDriver object is what an add-on left."""
 _EVERYWHERE = frozenset(
     {
         *("amazonaws", "aws", "cloud", "cluster", "com", "csi", "dev", "driver", "eks", "external", "k8s"),
@@ -141,6 +143,11 @@ def _settings(obj: Obj) -> set[str]:
 
 def _containers(obj: Obj) -> list[Obj]:
     return fields.items(obj, "spec", "template", "spec", "containers")
+
+
+def may_run_elsewhere(driver: Driver) -> bool:
+    """Whether a driver without a workload is registered, so that a cloud may run its controller on its own machines."""
+    return driver.state == "absent" and bool(driver.registered) and driver.name not in IN_CLUSTER
 
 
 def how_it_is(driver: Driver) -> str:

@@ -1,5 +1,7 @@
 """Why the driver of a claim's class makes it no volume. Pure; called by the storage rules."""
 
+from datetime import timedelta
+
 from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis import claims, drivers
 from firstmate_tools.diagnosis.drivers import Driver
@@ -12,6 +14,9 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import STORAGE_CLASS
 from firstmate_tools.refs import Ref, ref_of
 
+PATIENCE = timedelta(minutes=1)
+"""How long a driver that may run elsewhere is given to make a volume."""
+
 
 def dynamic(facts: Facts, claim: Obj, one: Obj) -> Reason | None:
     refused = next((row for row in _refused(facts, claim) if UNAUTHORIZED_WORDS.search(row.message)), None)
@@ -20,6 +25,8 @@ def dynamic(facts: Facts, claim: Obj, one: Obj) -> Reason | None:
         return _unauthorized(claim, one, driver, refused)
     if claims.waits_for_consumer(one) and not claims.selected_node(claim):
         return waits(facts, claim, one)
+    if drivers.may_run_elsewhere(driver) and not claims.older(facts, claim, PATIENCE):
+        return None
     if driver.state == "down" or (driver.state == "absent" and not _answers(facts, claim, driver)):
         return _not_running(claim, one, driver)
     return None

@@ -150,7 +150,7 @@ def _nobody(facts: Facts, claim: Obj) -> Iterator[Reason]:
             yield f"nothing can grow a volume of kind {kinds_of[0]}", [fact(volume_ref, "spec", kinds_of[0])]
         return
     driver = drivers.driver(facts, name) if name else None
-    if driver is not None and driver.state in {"down", "absent"}:
+    if driver is not None and driver.state in {"down", "absent"} and not drivers.may_run_elsewhere(driver):
         ref = driver.workloads[0][0] if driver.workloads else Ref("CSIDriver", "", name)
         yield (
             f"the driver {name} does not run: {drivers.how_it_is(driver)}",
