@@ -8,6 +8,7 @@ folded into one (line ends kept).
 
 # ruff: noqa: E501 - a phrase reads best in one piece
 import re
+from functools import cache
 from typing import NamedTuple
 
 
@@ -16,7 +17,16 @@ class Phrase(NamedTuple):
 
     aim: str
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: str
+
+    def stands_in(self, text: str) -> bool:
+        """Whether a text holds the phrase. Patterns are compiled when first needed: a start needs none."""
+        return any(hint in text for hint in self.hints) and _compiled(self.pattern).search(text) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.MULTILINE)
 
 
 _WHOSE = r"(?:(?:all|any|every|each|the|these|those|this|your|my|of|other|everything|that|is|said|previously|given) )*"
@@ -35,7 +45,7 @@ _START = (
 )
 
 PHRASES: tuple[Phrase, ...] = tuple(
-    Phrase(aim, tuple(hints.split("|")), re.compile(pattern, re.MULTILINE))
+    Phrase(aim, tuple(hints.split("|")), pattern)
     for aim, hints, pattern in (
         (
             "leave its instructions",

@@ -63,10 +63,7 @@ def _suspicion(value: str) -> str:
 
 def _aim(variant: str) -> str:
     folded = _BLANKS.sub(" ", variant.lower()).replace("’", "'")
-    for phrase in PHRASES:
-        if any(hint in folded for hint in phrase.hints) and phrase.pattern.search(folded):
-            return phrase.aim
-    return ""
+    return next((phrase.aim for phrase in PHRASES if phrase.stands_in(folded)), "")
 
 
 def _variants(value: str) -> Iterator[str]:

@@ -176,7 +176,9 @@ class Recording:
         if part is None:
             raise NotCollectedError(f"The {self.layout} does not hold {path}.", self.how)
         if part.outcome != "collected":
-            raise unanswered(part.outcome, f"{path} was not recorded: {part.reason.rstrip('.')}.")
+            error = unanswered(part.outcome, f"{path} was not recorded: {part.reason.rstrip('.')}.")
+            error.said = part.reason.rstrip(".")
+            raise error
         try:
             return self.files.read(part.file).decode("utf-8", "replace")
         except KeyError as error:
@@ -240,6 +242,8 @@ def _usable(slices: Iterable[tuple[str, Slice]], kind: Kind) -> list[tuple[str, 
                 "timed_out": "timed out",
                 "failed": "failed",
             }.get(part.outcome, "was not recorded")
-            raise unanswered(part.outcome, f"The list of {kind.resource}{where} {said}{reason}.")
+            error = unanswered(part.outcome, f"The list of {kind.resource}{where} {said}{reason}.")
+            error.said = part.reason.rstrip(".")  # of whoever recorded it, or of the API server then
+            raise error
         usable.append((namespace, part))
     return usable
