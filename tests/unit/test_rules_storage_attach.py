@@ -10,7 +10,6 @@ from verdicts import app, bystanders, damaged, finding, linked, renamed, roots, 
 
 from firstmate_tools import kinds
 from firstmate_tools.fields import Obj
-from firstmate_tools.refs import Ref
 
 CART, CLAIM = "deployment/cart", "persistentvolumeclaim/cart"
 MULTI = 'Multi-Attach error for volume "pv-1" Volume is already used by pod(s) cart-1-0'
