@@ -29,6 +29,8 @@ def duplicate_variables(facts: Facts) -> Verdicts:
     seen: set[Ref] = set()
     for kind in (kinds.CRON_JOB, *TEMPLATED, kinds.POD):
         for obj in facts.all(kind):
+            if kind == kinds.POD and not any("env" in c for c in fields.items(obj, "spec", "containers")):
+                continue  # of pods that are well nothing of this kind is kept
             ref = ref_of(obj, kind)
             workload = facts.workload(ref)
             if workload in seen or (workload != ref and facts.get(workload) is not None):

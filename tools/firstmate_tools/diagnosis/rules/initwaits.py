@@ -1,5 +1,6 @@
 """Init containers that run on because what they wait for does not come: no restarts, no events, nothing fails."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -11,10 +12,8 @@ from firstmate_tools.diagnosis.findings import Evidence, Finding, fact
 from firstmate_tools.diagnosis.lib import Case
 from firstmate_tools.diagnosis.rule import BACKENDS, LogWant, Verdicts, Want, rule
 from firstmate_tools.diagnosis.rules.containers import LOGS, OBSERVED
-from firstmate_tools.fields import Obj
 from firstmate_tools.loglines import telling
-from firstmate_tools.podstate import Container
-from firstmate_tools.refs import Ref
+from firstmate_tools.refs import Ref, ref_of
 
 CAUSE = "init-container-waiting"
 YOUNG = timedelta(seconds=5)
@@ -49,18 +48,28 @@ def init_waits(facts: Facts) -> Verdicts:
         yield _finding(facts, group, found, lines, began, known=known)
 
 
-def _groups(facts: Facts) -> Iterator[list[Case]]:
+def _groups(facts: Facts) -> list[list[Case]]:
+    return facts.derived(_grouped)
+
+
+def _grouped(facts: Facts) -> list[list[Case]]:
+    """Init containers that run and are in no other trouble, by workload and name; the longest running first."""
     ailing = {(t.ref, t.container.name) for t in trouble.troubled(facts)}
-    for group in lib.cases(facts, _runs):
-        waiting = [one for one in group if (one.ref, one.container.name) not in ailing]
-        if waiting:
-            yield sorted(
-                waiting, key=lambda one: (fields.text(one.container.status, "state", "running", "startedAt"), one.ref)
-            )
+    groups: dict[tuple[Ref, str], list[Case]] = defaultdict(list)
+    for pod in facts.all(kinds.POD):
+        inits = fields.items(pod, "spec", "initContainers")
+        if not inits or podstate.ready(pod) or podstate.finished(pod) or podstate.terminating(pod):
+            continue
+        ref = ref_of(pod, kinds.POD)
+        for container in podstate.containers(pod):
+            if container.role == "init" and container.running and (ref, container.name) not in ailing:
+                workload = facts.workload(ref)
+                groups[workload, container.name].append(Case(workload, ref, pod, container))
+    return [sorted(groups[key], key=_start) for key in sorted(groups)]
 
 
-def _runs(_pod: Obj, container: Container) -> bool:
-    return container.role == "init" and container.running
+def _start(one: Case) -> tuple[str, Ref]:
+    return fields.text(one.container.status, "state", "running", "startedAt"), one.ref
 
 
 def _began(one: Case) -> datetime | None:

@@ -116,6 +116,8 @@ def sidecar_outlives_job(facts: Facts) -> Verdicts:
     https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#sidecar-containers-and-jobs
     """
     for pod in facts.all(kinds.POD):
+        if podstate.ready(pod):
+            continue  # a container that is done makes its pod unready
         owner = controller_of(pod)
         if owner is None or owner.kind != "Job" or podstate.finished(pod) or podstate.terminating(pod):
             continue
