@@ -244,6 +244,8 @@ def facts_of(
     for kind in kinds.KNOWN:
         if kind.kind not in ("Event", "Secret") and kind not in unknown:
             facts.put(kind, None, by_kind.get(kind.kind, []))
+    for name in by_kind.keys() - {kind.kind for kind in kinds.KNOWN}:  # custom resources
+        facts.put(kinds.Kind(name, f"{name.lower()}s", "custom.example"), None, by_kind[name])
     for one in by_kind.get("Secret", []):
         facts.put_one(kinds.SECRET, Ref("Secret", one["metadata"]["namespace"], one["metadata"]["name"]), one)
     facts.put_events(event_row(one) for one in by_kind.get("Event", []))

@@ -58,11 +58,26 @@ GI = 1024**3 * 1000
             Gate.WEBHOOK,
             "w.example",
         ),
-        ('admission webhook "w" denied the request: exceeded quota: x, requested: a=1, used: b=1', Gate.OTHER, ""),
+        ('admission webhook "w" denied the request: exceeded quota: x, requested: a=1, used: b=1', Gate.POLICY, "w"),
         (
             "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: violates "
             'PodSecurity "baseline:latest"',
-            Gate.OTHER,
+            Gate.POLICY,
+            "p",
+        ),
+        (
+            'pods "a" is forbidden: unable to create new content in namespace old because it is being terminated',
+            Gate.TERMINATING,
+            "old",
+        ),
+        (
+            "Error creating: Timeout: request did not complete within requested timeout - context deadline exceeded",
+            Gate.SLOW,
+            "",
+        ),
+        (
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2097200 vs. 2097152)",
+            Gate.TOO_LARGE,
             "",
         ),
         ('pods "a" is forbidden: no PriorityClass with name gold was found', Gate.PRIORITY_CLASS, "gold"),

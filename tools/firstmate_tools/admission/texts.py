@@ -3,7 +3,8 @@
 The words are no stable API: they choose which objects are looked at, and never decide alone where those can be read.
 Wording of Kubernetes v1.24 to v1.36: resourcequota (admission/plugin/resourcequota/controller.go), limitranger,
 serviceaccount, priority, pod-security-admission (admission/admission.go), webhook
-(plugin/webhook/errors/statuserror.go).
+(plugin/webhook/errors/statuserror.go), validating (plugin/policy/validating/dispatcher.go), namespace/lifecycle, and of
+the request itself: apiserver's finisher.go and etcd's rpctypes.
 """
 
 import re
@@ -24,6 +25,10 @@ class Gate(Enum):
     POD_SECURITY = "pod-security-violation"
     PRIORITY_CLASS = "priority-class-missing"
     WEBHOOK = "webhook-unavailable"
+    POLICY = "policy-denied"
+    SLOW = "webhook-timeouts-cumulative"
+    TERMINATING = "namespace-content-finalizer-stuck"
+    TOO_LARGE = "etcd-object-too-large"
     OTHER = "something else"
 
 
@@ -32,8 +37,9 @@ class Told:
     """What a refusal says.
 
     Attributes:
-        name: of the quota, the service account, the security level or the webhook.
-        detail: the rest: `requested` amounts, the version of the level, the reason why the webhook gave no answer.
+        name: of the quota, the service account, the security level, the policy or the webhook.
+        detail: the rest: `requested` amounts, the version of the level, the reason why the webhook gave no answer, the
+            binding of a ValidatingAdmissionPolicy ("" where a webhook denied).
     """
 
     gate: Gate
@@ -41,7 +47,10 @@ class Told:
     detail: str = ""
 
 
-_ANSWERED = re.compile(r'admission webhook "[^"]*" denied the request|ValidatingAdmissionPolicy \'')
+_ANSWERED = (
+    re.compile(r"ValidatingAdmissionPolicy '(?P<name>[^']+)' with binding '(?P<detail>[^']+)' denied request"),
+    re.compile(r'admission webhook "(?P<name>[^"]+)" denied the request(?P<detail>)'),
+)
 _BOUND = r"(?:minimum|maximum) \S+ usage|\S+ max limit to request ratio"
 _PATTERNS: tuple[tuple[Gate, re.Pattern[str]], ...] = (
     (Gate.WEBHOOK, re.compile(r'failed calling webhook "(?P<name>[^"]+)":\s*(?P<detail>.*)', re.DOTALL)),
@@ -51,13 +60,29 @@ _PATTERNS: tuple[tuple[Gate, re.Pattern[str]], ...] = (
     (Gate.SERVICE_ACCOUNT, re.compile(r"error looking up service account (?P<detail>[^/\s]+)/(?P<name>[^:\s]+): ")),
     (Gate.PRIORITY_CLASS, re.compile(r"(?P<detail>no PriorityClass with name )(?P<name>\S+) was found")),
     (Gate.POD_SECURITY, re.compile(r'violates PodSecurity "(?P<name>[a-z]+):(?P<detail>[^"]+)"')),
+    (
+        Gate.TERMINATING,
+        re.compile(
+            r"unable to create new content in namespace (?P<name>\S+) because it is (?P<detail>being terminated)"
+        ),
+    ),
+    (Gate.SLOW, re.compile(r"(?P<name>)Timeout: request did not complete within (?P<detail>.*)", re.DOTALL)),
+    (
+        Gate.TOO_LARGE,
+        re.compile(
+            r"(?P<name>)(?P<detail>etcdserver: request is too large"
+            r"|trying to send message larger than max|Request entity too large: limit is \d+)"
+        ),
+    ),
 )
 
 
 def read(message: str) -> Told:
     """Who refused, by the message of an event or a condition; OTHER where it is none of those known here."""
-    if _ANSWERED.search(message):
-        return Told(Gate.OTHER)
+    for pattern in _ANSWERED:  # whatever else the answer's own words say
+        match = pattern.search(message)
+        if match is not None:
+            return Told(Gate.POLICY, match["name"], match["detail"])
     for gate, pattern in _PATTERNS:
         match = pattern.search(message)
         if match is not None:
@@ -82,3 +107,11 @@ def answers_nobody(told: Told) -> bool:
 
 def times_out(told: Told) -> bool:
     return any(words in told.detail for words in ("context deadline exceeded", "i/o timeout", "Client.Timeout"))
+
+
+_DISTRUST = ("x509:", "tls: failed to verify certificate", "remote error: tls", "first record does not look like a TLS")
+
+
+def distrusts(told: Told) -> bool:
+    """Whether a call failed because the API server does not trust what answered."""
+    return any(words in told.detail for words in _DISTRUST)

@@ -13,10 +13,11 @@ from typing import TypeVar, cast
 
 from firstmate_tools import fields
 from firstmate_tools.cluster.parse import without_collector
+from firstmate_tools.customkinds import address_of
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
 from firstmate_tools.graph import LINKED, Graph
-from firstmate_tools.kinds import Kind, known
+from firstmate_tools.kinds import Kind
 from firstmate_tools.refs import Ref, involved
 
 T = TypeVar("T")
@@ -105,11 +106,11 @@ class Facts:
 
     def put(self, kind: Kind, namespace: str | None, objects: Iterable[Obj]) -> None:
         """The whole list of a kind in a namespace (None: in all, or cluster-scoped). Replaces what was known of it."""
-        shelf = self._objects[kind.kind]
+        shelf = self._objects[address_of(kind)]
         before = {key: obj for key, obj in shelf.items() if namespace is None or key[0] == namespace}
         after = {(fields.namespace_of(obj), fields.name_of(obj)): obj for obj in objects}
         news = not self.knows(kind, namespace)
-        self._whole.add((kind.kind, namespace))
+        self._whole.add((address_of(kind), namespace))
         if after != before:
             for key in before:
                 del shelf[key]
@@ -120,7 +121,7 @@ class Facts:
 
     def put_one(self, kind: Kind, ref: Ref, obj: Obj | None) -> None:
         """One object, or the knowledge that it does not exist."""
-        shelf, key = self._objects[kind.kind], (ref.namespace, ref.name)
+        shelf, key = self._objects[address_of(kind)], (ref.namespace, ref.name)
         before = {key: shelf[key]} if key in shelf else {}
         if obj is None:
             self._absent.add(ref)
@@ -150,7 +151,7 @@ class Facts:
 
     def _changed(self, kind: Kind, sides: tuple[Shelf, Shelf]) -> None:
         """Lets go of what was made of other facts; the graph stays where nothing that it links has changed."""
-        self._sorted.pop(kind.kind, None)
+        self._sorted.pop(address_of(kind), None)
         every = (obj for side in sides for obj in side.values())
         if kind in LINKED or any("ownerReferences" in fields.mapping(obj, "metadata") for obj in every):
             self.__dict__.pop("graph", None)
@@ -171,7 +172,8 @@ class Facts:
 
     def knows(self, kind: Kind, namespace: str | None = None) -> bool:
         """Whether the list of this kind in this namespace was read, so that absence means absence."""
-        return (kind.kind, None) in self._whole or (namespace is not None and (kind.kind, namespace) in self._whole)
+        name = address_of(kind)
+        return (name, None) in self._whole or (namespace is not None and (name, namespace) in self._whole)
 
     def all(self, kind: Kind, namespace: str | None = None) -> list[Obj]:
         """The observed objects of a kind within the scope's namespace (or the one given), by namespace and name."""
@@ -182,10 +184,11 @@ class Facts:
 
     def everywhere(self, kind: Kind) -> list[Obj]:
         """The observed objects of a kind, beyond the scope too where a rule asked for them, by namespace and name."""
-        found = self._sorted.get(kind.kind)
+        name = address_of(kind)
+        found = self._sorted.get(name)
         if found is None:
-            shelf = self._objects.get(kind.kind, {})
-            found = self._sorted[kind.kind] = [shelf[key] for key in sorted(shelf)]
+            shelf = self._objects.get(name, {})
+            found = self._sorted[name] = [shelf[key] for key in sorted(shelf)]
         return list(found)
 
     def get(self, ref: Ref) -> Obj | None:
@@ -196,8 +199,7 @@ class Facts:
         """True or False where it was observed, None where nobody looked."""
         if self.get(ref) is not None:
             return True
-        kind = known(ref.kind)
-        if ref in self._absent or (kind is not None and self.knows(kind, ref.namespace)):
+        if ref in self._absent or not self._whole.isdisjoint({(ref.kind, None), (ref.kind, ref.namespace)}):
             return False
         return None
 
@@ -215,6 +217,10 @@ class Facts:
     def log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str | None:
         """The end of a container's log, None where it was not read or does not exist."""
         return self._logs.get((namespace, pod, container, previous))
+
+    def logs(self) -> list[tuple[LogKey, str]]:
+        """Every log that was read, by its key: for what any program may say."""
+        return sorted(self._logs.items())
 
     def derived(self, make: Callable[["Facts"], T]) -> T:
         """What a function makes of these facts, made once until they change: for what several rules start from.

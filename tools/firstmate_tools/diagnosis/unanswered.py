@@ -84,6 +84,14 @@ def _refused_call(facts: Facts, refusal: Refusal, told: Told) -> Call:
     )
 
 
+def concerns(facts: Facts, hook: Hook, call: Call) -> bool:
+    """Whether a webhook still takes in the refused request, as far as that is known."""
+    if call.kind is not None and not webhooks.asked_about(hook, call.kind):
+        return False
+    namespace = facts.get(Ref("Namespace", "", call.about.namespace))
+    return webhooks.selects(hook, fields.labels_of(namespace) if namespace else None, call.labels)
+
+
 def hooks(facts: Facts) -> list[Hook]:
     return [hook for kind in CONFIGURATIONS for hook in webhooks.hooks(facts.everywhere(kind), kind)]
 

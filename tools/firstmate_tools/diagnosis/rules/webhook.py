@@ -24,6 +24,7 @@ from firstmate_tools.diagnosis.unanswered import (
     Call,
     backend_facts,
     calls,
+    concerns,
     hooks,
     named,
     pods_behind,
@@ -97,19 +98,11 @@ def _judged(facts: Facts, call: Call) -> Finding | RuledOut | None:
     found = named(facts, name)
     if not found:
         return RuledOut(CAUSE, f"webhook {name} is not configured any more")
-    asked = [hook for hook in found if hook.must_answer and _concerns(facts, hook, call)]
+    asked = [hook for hook in found if hook.must_answer and concerns(facts, hook, call)]
     if not asked:
         return RuledOut(CAUSE, f"webhook {name} may be skipped now, or does not concern {call.about}")
     verdicts = [_backend(facts, hook, call) for hook in asked]
     return next((v for v in verdicts if isinstance(v, Finding)), verdicts[0])
-
-
-def _concerns(facts: Facts, hook: Hook, call: Call) -> bool:
-    """Whether a webhook still takes in the refused request, as far as that is known."""
-    if call.kind is not None and not webhooks.asked_about(hook, call.kind):
-        return False
-    namespace = facts.get(Ref("Namespace", "", call.about.namespace))
-    return webhooks.selects(hook, fields.labels_of(namespace) if namespace else None, call.labels)
 
 
 def _backend(facts: Facts, hook: Hook, call: Call) -> Finding | RuledOut | None:
