@@ -4,6 +4,7 @@ import re
 from typing import Any, NamedTuple
 
 from . import fields, kinds
+from .customkinds import address_kind, address_of
 from .fields import Obj
 from .kinds import Kind
 from .text import inline
@@ -35,8 +36,8 @@ def ref_of(obj: Obj, kind: Kind | str | None = None) -> Ref:
         obj: the object; lists leave `kind` out of their items, so that it is given beside it.
         kind: its kind, where the object does not say.
     """
-    name = kind.kind if isinstance(kind, Kind) else kind
-    return Ref(name or fields.text(obj, "kind"), fields.namespace_of(obj), fields.name_of(obj))
+    name = address_of(kind) if isinstance(kind, Kind) else kind
+    return Ref(name or _said(obj), fields.namespace_of(obj), fields.name_of(obj))
 
 
 def involved(event: Obj) -> Ref:
@@ -47,7 +48,12 @@ def involved(event: Obj) -> Ref:
     about: Any = event.get("involvedObject") or event.get("regarding")
     kind = kinds.by_api_version(fields.text(about, "apiVersion"), fields.text(about, "kind"))
     namespace = fields.text(about, "namespace") if kind is None or kind.namespaced else ""
-    return Ref(fields.text(about, "kind"), namespace, fields.text(about, "name"))
+    return Ref(_said(about), namespace, fields.text(about, "name"))
+
+
+def _said(obj: object) -> str:
+    """The kind in an address, by what an object (or what names one) says of itself."""
+    return address_kind(fields.text(obj, "apiVersion").rpartition("/")[0], fields.text(obj, "kind"))
 
 
 def controller_of(obj: Obj) -> Ref | None:
@@ -56,7 +62,6 @@ def controller_of(obj: Obj) -> Ref | None:
     owner = next((o for o in owners if o.get("controller") is True), owners[0] if owners else None)
     if owner is None:
         return None
-    kind = fields.text(owner, "kind")
-    known = kinds.by_api_version(fields.text(owner, "apiVersion"), kind)
+    known = kinds.by_api_version(fields.text(owner, "apiVersion"), fields.text(owner, "kind"))
     namespaced = known.namespaced if known else True
-    return Ref(kind, fields.namespace_of(obj) if namespaced else "", fields.text(owner, "name"))
+    return Ref(_said(owner), fields.namespace_of(obj) if namespaced else "", fields.text(owner, "name"))

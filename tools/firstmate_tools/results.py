@@ -34,7 +34,8 @@ class ObjectRef(Model):
 
     @staticmethod
     def of(ref: Ref) -> "ObjectRef":
-        return ObjectRef(kind=ref.kind, namespace=ref.namespace or None, name=ref.name)
+        kind = ref.kind.partition(".")[0]  # the group of a kind whose name is taken is for our own addresses
+        return ObjectRef(kind=kind, namespace=ref.namespace or None, name=ref.name)
 
 
 class AwsPlace(Model):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from firstmate_tools import kinds as known_kinds
 from firstmate_tools.cluster.base import Cluster
+from firstmate_tools.customkinds import addressed
 from firstmate_tools.diagnosis import link, report, revisions, sources
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
@@ -17,7 +18,7 @@ from firstmate_tools.diagnosis.rule import GetWant, ListWant, Rule, Want, all_ru
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.diagnosis.unwell import unexplained
 from firstmate_tools.errors import UsageError
-from firstmate_tools.kinds import Kind, known
+from firstmate_tools.kinds import Kind
 from firstmate_tools.refs import Ref
 from firstmate_tools.results import Coverage, Outcome
 
@@ -150,7 +151,7 @@ async def _find_asked(observer: Observer, facts: Facts) -> None:
             raise UsageError(f"There is no namespace {place!r} in cluster {observer.cluster.identity.name}.", hint)
     if asked is None:
         return
-    kind = known(asked.kind)
+    kind = addressed(asked.kind)
     if kind is not None and not facts.knows(kind, asked.namespace or None):
         await observer.dig([GetWant(kind, asked)])
     if facts.exists(asked) is False:

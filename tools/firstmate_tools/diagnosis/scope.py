@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from firstmate_tools import kinds
+from firstmate_tools.customkinds import CUSTOM, address_of, named
 from firstmate_tools.errors import UsageError
 from firstmate_tools.kinds import Kind
 from firstmate_tools.refs import Ref
 
-SUPPORTED: tuple[Kind, ...] = (
+USUAL: tuple[Kind, ...] = (
     kinds.DEPLOYMENT,
     kinds.STATEFUL_SET,
     kinds.DAEMON_SET,
@@ -20,6 +21,25 @@ SUPPORTED: tuple[Kind, ...] = (
     kinds.PERSISTENT_VOLUME_CLAIM,
     kinds.NODE,
 )
+"""What people ask about most."""
+SUPPORTED: tuple[Kind, ...] = (
+    *USUAL,
+    kinds.HORIZONTAL_POD_AUTOSCALER,
+    kinds.POD_DISRUPTION_BUDGET,
+    kinds.RESOURCE_QUOTA,
+    kinds.LIMIT_RANGE,
+    kinds.CONFIG_MAP,
+    kinds.SERVICE_ACCOUNT,
+    kinds.NETWORK_POLICY,
+    kinds.PERSISTENT_VOLUME,
+    kinds.STORAGE_CLASS,
+    kinds.PRIORITY_CLASS,
+    kinds.VALIDATING_WEBHOOK,
+    kinds.MUTATING_WEBHOOK,
+    kinds.API_SERVICE,
+    *CUSTOM,
+)
+"""Whatever a finding may be about, but for Secrets, which are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +79,16 @@ def parse_scope(scope: str | None, namespace: str | None, default_namespace: str
         raise UsageError(
             f"Unknown scope {words!r}.", "Use cluster, namespace/NAME, or KIND/NAME such as deployment/cart."
         )
-    kind = kinds.known(kind_name)
+    kind = named(kind_name)
     if kind is kinds.NAMESPACE:
         if namespace and namespace != name:
             raise UsageError(f"Scope {words!r} and namespace {namespace!r} differ.", "Give one of them.")
         return Scope(namespace=name)
     if kind is None or kind not in SUPPORTED:
-        known_kinds = ", ".join(k.kind.lower() for k in SUPPORTED)
-        raise UsageError(f"Cannot diagnose a {kind_name!r}.", f"Use cluster, namespace/NAME, or one of {known_kinds}.")
+        usual = ", ".join(k.kind.lower() for k in USUAL)
+        more = "or another kind that a diagnosis reads, such as hpa, nodepool, application, certificate"
+        raise UsageError(f"Cannot diagnose a {kind_name!r}.", f"Use cluster, namespace/NAME, one of {usual}, {more}.")
     if not kind.namespaced:
-        return Scope(object=Ref(kind.kind, "", name))
+        return Scope(object=Ref(address_of(kind), "", name))
     place = namespace or default_namespace
-    return Scope(namespace=place, object=Ref(kind.kind, place, name))
+    return Scope(namespace=place, object=Ref(address_of(kind), place, name))
