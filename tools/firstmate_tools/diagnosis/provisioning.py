@@ -22,7 +22,7 @@ def dynamic(facts: Facts, claim: Obj, one: Obj) -> Reason | None:
     refused = next((row for row in _refused(facts, claim) if UNAUTHORIZED_WORDS.search(row.message)), None)
     driver = drivers.driver(facts, claims.provisioner(claim, one))
     if refused is not None and driver.state != "down":
-        return _unauthorized(claim, one, driver, refused)
+        return _unauthorized(facts, one, driver, refused)
     if claims.waits_for_consumer(one) and not claims.selected_node(claim):
         return waits(facts, claim, one)
     if drivers.may_run_elsewhere(driver) and not claims.older(facts, claim, PATIENCE):
@@ -42,7 +42,7 @@ def _answers(facts: Facts, claim: Obj, driver: Driver) -> bool:
     return any(row.source.startswith(driver.name) or "rpc error" in row.message for row in _refused(facts, claim))
 
 
-def _unauthorized(claim: Obj, one: Obj, driver: Driver, row: EventRow) -> Reason:
+def _unauthorized(facts: Facts, one: Obj, driver: Driver, row: EventRow) -> Reason:
     accounts = [_account(ref, obj) for ref, obj in driver.workloads[:1]]
     acts = f", acting as service account {accounts[0].name} of {accounts[0].namespace}," if accounts else ""
     name = fields.name_of(one)
@@ -52,7 +52,8 @@ def _unauthorized(claim: Obj, one: Obj, driver: Driver, row: EventRow) -> Reason
         (claims.said(row), quote(ref_of(one, STORAGE_CLASS), one, "provisioner")),
         driver.name,
         confidence="likely",
-        awaits=(*accounts, *(ref for ref, _ in driver.workloads)),
+        # In another namespace there is little to find: the role is AWS's, and following it there costs a dozen reads.
+        awaits=tuple(a for a in accounts if facts.scope.namespace in {None, a.namespace}),
         following=(
             ask("get", "the role that the driver assumes", kind="serviceaccount", name=a.name, namespace=a.namespace)
             if accounts and (a := accounts[0])
