@@ -90,13 +90,19 @@ class Library:
         """A runbook by its slug or by a cause.
 
         Raises:
-            UsageError: nothing fits; the hint names the nearest.
+            UsageError: nothing fits, and the hint names the nearest; or what fits is not written yet.
         """
         wanted = name.strip().lower().removeprefix("runbook://")
         if wanted in self.slugs:
             return self.get(wanted)
         if wanted in self._by_cause:
             return self.get(self._by_cause[wanted])
+        from firstmate_tools.diagnosis.causes import CAUSES  # only where nothing else fits
+
+        if wanted in CAUSES or wanted in {cause.runbook for cause in CAUSES.values()}:
+            slug = CAUSES[wanted].runbook if wanted in CAUSES else wanted
+            advice = "Go by the summary, the evidence and `next` of the root cause."
+            raise UsageError(f"The runbook {slug} is not written yet.", advice)
         near = nearest(wanted, [*self.slugs, *self._by_cause])
         hint = f"Did you mean `{near}`?" if near else f"Runbooks: {', '.join(self.slugs)}."
         raise UsageError(f"No runbook has the name or the cause {clipped(name, 100)!r}.", hint)
