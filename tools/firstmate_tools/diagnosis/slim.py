@@ -24,14 +24,29 @@ _POD_SPEC = (
 )
 _KEPT_ANNOTATIONS = (
     "deployment.kubernetes.io/",
+    "kubernetes.io/limit-ranger",
     "volume.kubernetes.io/",
     "volume.beta.kubernetes.io/",
     "pv.kubernetes.io/",
     "storageclass.kubernetes.io/",
     "storageclass.beta.kubernetes.io/",
+    "kubernetes.io/ingress.class",
+    "ingressclass.kubernetes.io/",
+    "service.beta.kubernetes.io/aws-load-balancer-",
 )
 _ON_CLAIMS = ("persistentVolumeClaim", "ephemeral")
 """Volume sources that stand for a claim: whoever holds a volume may be a pod that is well."""
+
+_AWS_IDENTITY = frozenset(
+    {
+        "AWS_ROLE_ARN",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_ACCESS_KEY_ID",
+    }
+)
+"""Variables by which a pod has an AWS identity: that they are there tells whether it got what it was promised."""
+_EVICTABLE = "cluster-autoscaler.kubernetes.io/"
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 """Of a pod that runs, the affinity that still keeps others off its node."""
@@ -59,13 +74,21 @@ def slim_node(node: Obj) -> Obj:
 
 
 def unmanaged(obj: Obj) -> Obj:
-    """An object without managed fields, and with only those annotations that rules read."""
+    """An object with those annotations that rules read, and those managed fields of which `scrub` left any."""
     metadata = fields.mapping(obj, "metadata")
     if "managedFields" not in metadata and "annotations" not in metadata:
         return obj
     lean = fields.without(metadata, "managedFields", "annotations")
     kept = {k: v for k, v in fields.string_map(metadata, "annotations").items() if k.startswith(_KEPT_ANNOTATIONS)}
-    return {**obj, "metadata": {**lean, "annotations": kept} if kept else lean}
+    changes = [entry for entry in fields.items(metadata, "managedFields") if entry.get("fieldsV1")]
+    return {
+        **obj,
+        "metadata": {
+            **lean,
+            **({"annotations": kept} if kept else {}),
+            **({"managedFields": changes} if changes else {}),
+        },
+    }
 
 
 def slim_pod(pod: Obj, now: datetime) -> Obj:
@@ -88,15 +111,24 @@ def slim_pod(pod: Obj, now: datetime) -> Obj:
     repels = fields.at(spec, "affinity", "podAntiAffinity", _REQUIRED)
     if repels:
         lean["spec"]["affinity"] = {"podAntiAffinity": {_REQUIRED: repels}}
+    held = {k: v for k, v in fields.string_map(pod, "metadata", "annotations").items() if k.startswith(_EVICTABLE)}
+    if held:
+        lean["metadata"]["annotations"] = held
     for section in ("containers", "initContainers"):
         if section in spec:
-            lean["spec"][section] = [_only(c, _CONTAINER) for c in fields.items(spec, section)]
+            lean["spec"][section] = [_slim_container(c) for c in fields.items(spec, section)]
     for section in ("containerStatuses", "initContainerStatuses"):
         if section in status:
             lean["status"][section] = [
                 _only(c, ("name", "ready", "started", "restartCount", "state")) for c in fields.items(status, section)
             ]
     return lean
+
+
+def _slim_container(container: Obj) -> Obj:
+    lean = _only(container, _CONTAINER)
+    env = [{"name": e["name"]} for e in fields.items(container, "env") if fields.text(e, "name") in _AWS_IDENTITY]
+    return {**lean, "env": env} if env else lean
 
 
 def _runs_well(pod: Obj) -> bool:
