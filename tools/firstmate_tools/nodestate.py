@@ -30,6 +30,9 @@ _BAD_WHERE_TRUE = frozenset(
         "CorruptDockerOverlay2",
         "KubeletUnhealthy",
         "ContainerRuntimeUnhealthy",
+        "NTPProblem",
+        "ConntrackFull",
+        "ConntrackFullProblem",
     }
 )
 _BAD_WHERE_FALSE = frozenset(

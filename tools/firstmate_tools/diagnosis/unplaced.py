@@ -7,18 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 
 from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.lib import earliest
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
+from firstmate_tools.podresources import Amounts, plus, pod_requests
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.scheduling.fit import Verdict, Why, judge
 from firstmate_tools.scheduling.message import Said, said
 from firstmate_tools.scheduling.neighbours import host_ports
 from firstmate_tools.scheduling.scene import Scene
-from firstmate_tools.scheduling.views import Wish
+from firstmate_tools.scheduling.views import View, Wish
 from firstmate_tools.scheduling.volumes import Stores, claim_names
 
 DEFAULT_SCHEDULER = "default-scheduler"
@@ -30,6 +32,19 @@ MOST_VIEWS = 200_000
 """Pairs of a kind of pods and a node that are judged; kinds beyond them stay without a finding."""
 WITHOUT_LOAD = frozenset({Why.SELECTOR, Why.AFFINITY, Why.TAINT, Why.LARGER, Why.NOT_ADVERTISED})
 """Verdicts that pods of other namespaces cannot change."""
+
+_ILL = frozenset(
+    f"node.kubernetes.io/{word}"
+    for word in (
+        "not-ready",
+        "unreachable",
+        "disk-pressure",
+        "memory-pressure",
+        "pid-pressure",
+        "network-unavailable",
+    )
+)
+"""Taints by which the node controller keeps pods off a node that is ill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +172,24 @@ def _entry(workload: Ref, group: list[Obj], facts: Facts, verdict: Verdict) -> U
         since=earliest(fields.time_at(c, "lastTransitionTime") for c in scheduled),
         said=said(fields.text(scheduled[0], "message")),
     )
+
+
+def ill_hosts(facts: Facts, case: Unplaced) -> list[str]:
+    """The nodes that would take a pod, were they not marked as ill: the room of pods that are ending there counts."""
+    only = case.verdict.why is Why.NODE_STATE
+    views = case.verdict.shown if only else case.verdict.views
+    return [view.name for view in views if view.meant and _is_ill(view) and (only or _would_fit(facts, view))]
+
+
+def _is_ill(view: View) -> bool:
+    return bool(view.state) and all(taint.partition(":")[0].partition("=")[0] in _ILL for taint in view.state)
+
+
+def _would_fit(facts: Facts, view: View) -> bool:
+    """On a node that does not answer, pods that are deleted stay, however long their grace period is over."""
+    if not set(view.fails) <= {"state", "lacks", "crowded"} or view.hopeless:
+        return False
+    ending = [p for p in facts.everywhere(kinds.POD) if podstate.terminating(p) and not podstate.finished(p)]
+    asks = [pod_requests(p) for p in ending if fields.text(p, "spec", "nodeName") == view.name]
+    freed = reduce(plus, asks, Amounts())
+    return view.fails == ("state",) or all(k.needs <= k.free + freed.get(k.resource, 0) for k in view.lacks)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from firstmate_tools import fields, kinds, nodestate, podstate, rollout
-from firstmate_tools.diagnosis import claims, lib, refusals, spent
+from firstmate_tools.diagnosis import claims, lib, refusals, sicknodes, spent
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.link import Root
 from firstmate_tools.diagnosis.report import Unexplained
@@ -76,8 +76,9 @@ def _rollouts(facts: Facts) -> Symptoms:
 
 
 def _nodes(facts: Facts) -> Symptoms:
-    for node in facts.all(kinds.NODE):
-        for problem in nodestate.problems(node)[:1]:
+    for node in sicknodes.concerned(facts):
+        problems = [] if sicknodes.joining(facts, node) else nodestate.problems(node)
+        for problem in problems[:1]:
             yield ref_of(node, kinds.NODE), problem
 
 

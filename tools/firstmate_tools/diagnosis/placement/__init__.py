@@ -50,7 +50,7 @@ def finding(facts: Facts, cause: str, why: Why, group: list[Unplaced], culprit: 
         affects=(case.workload, *pods),
         since=_since(why, case) or earliest(entry.since for entry in group),
         culprit=culprit,
-        awaits=peers.partners(facts, case) if why is Why.ALONE else _ill(group),
+        awaits=peers.partners(facts, case) if why is Why.ALONE else _ill(facts, group),
         next=(following, ask("pod_status", "the pods that wait", namespace=case.ref.namespace, unhealthy_only=True)),
     )
 
@@ -75,9 +75,9 @@ def inferred(facts: Facts, cause: str, case: Unplaced, why: str, unread: str = "
     )
 
 
-def _ill(group: list[Unplaced]) -> tuple[Ref, ...]:
+def _ill(facts: Facts, group: list[Unplaced]) -> tuple[Ref, ...]:
     """The nodes that would take the pods, were they well: who says what ails them says why the pods wait."""
-    return tuple(Ref("Node", "", name) for name in sorted({name for case in group for name in ill_hosts(case)}))
+    return tuple(Ref("Node", "", name) for name in sorted({name for case in group for name in ill_hosts(facts, case)}))
 
 
 def _confidence(case: Unplaced, why: Why) -> Confidence:
