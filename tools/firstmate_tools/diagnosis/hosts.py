@@ -261,3 +261,13 @@ def named_services(facts: Facts) -> tuple[tuple[Client, Host, Ref], ...]:
         for host in hosts(facts, client)
         if (named := service(facts, client.ref.namespace, host.name)) is not None
     )
+
+
+def logs_read(facts: Facts, namespace: str | None = None) -> list[tuple[Ref, str, str]]:
+    """The logs that were read of the scope's namespace, or of another: pod, container, content, in a stable order."""
+    place = namespace if namespace is not None else facts.scope.namespace
+    return [
+        (Ref("Pod", where, pod), container, content)
+        for (where, pod, container, _), content in facts.logs()
+        if place in {None, where}
+    ]

@@ -107,15 +107,14 @@ def _logged(facts: Facts, client: Client) -> list[Host]:
     """The hosts that logs of a workload's pods could not reach; addresses as the Service that has them."""
     by_address = facts.derived(_addresses)
     found: set[Host] = set()
-    for pod in _pods(facts, client):
-        for container in podstate.containers(pod):
-            for previous in (False, True):
-                log = facts.log(client.ref.namespace, fields.name_of(pod), container.name, previous=previous) or ""
-                for line in log.splitlines():
-                    for peer in unreached([line]):
-                        ref = by_address.get(peer.host)
-                        name = f"{ref.name}.{ref.namespace}.svc" if ref else peer.host
-                        found.add(Host(name.lower(), peer.port, f"log[{container.name}]", line.strip()[:400]))
+    for pod, container, log in hosts.logs_read(facts, client.ref.namespace):
+        if facts.workload(pod) != client.ref:
+            continue
+        for line in log.splitlines():
+            for peer in unreached([line]):
+                ref = by_address.get(peer.host)
+                name = f"{ref.name}.{ref.namespace}.svc" if ref else peer.host
+                found.add(Host(name.lower(), peer.port, f"log[{container}]", line.strip()[:400]))
     return sorted(found)
 
 
@@ -125,11 +124,6 @@ def _addresses(facts: Facts) -> dict[str, Ref]:
         for service in facts.everywhere(kinds.SERVICE)
         for address in {fields.text(service, "spec", "clusterIP"), *fields.strings(service, "spec", "clusterIPs")}
     }
-
-
-def _pods(facts: Facts, client: Client) -> list[Obj]:
-    below = [facts.get(ref) for ref in sorted(facts.graph.reach([client.ref], "owns")) if ref.kind == "Pod"]
-    return [pod for pod in below if pod is not None]
 
 
 def _dns(facts: Facts, client: Client, source: Endpoint, host: Host, logged: list[Host]) -> Iterator[Need]:

@@ -51,10 +51,10 @@ CAUSES = (
         source="prometheus",
         pod_stops_before_deregistration="Pods stop while the load balancer still sends to them",
     ),
-    *causes("cert-manager-issuance", ingress_certificate_expired="The certificate that is served has expired"),
     *causes(
         "cert-manager-issuance",
         source="cert-manager",
+        ingress_certificate_expired="The certificate that is served has expired",
         cert_manager_issuance_failed="cert-manager cannot get a certificate",
     ),
     *causes(

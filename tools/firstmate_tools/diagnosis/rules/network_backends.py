@@ -105,10 +105,9 @@ def _complaining(facts: Facts, service: Ref, users: list[tuple[hosts.Client, hos
     for client, _ in users:
         said = {
             hosts.service(facts, client.ref.namespace, peer.host)
-            for pod in lib.pods_of(facts, client.ref)
-            for container in podstate.containers(pod)
-            for log in (facts.log(client.ref.namespace, fields.name_of(pod), container.name),)
-            for peer in unreached((log or "").splitlines())
+            for pod, _, log in hosts.logs_read(facts, client.ref.namespace)
+            if facts.workload(pod) == client.ref
+            for peer in unreached(log.splitlines())
         }
         if client.ref in ailing or service in said:
             found.append(client.ref)
