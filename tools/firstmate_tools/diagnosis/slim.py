@@ -33,6 +33,8 @@ _KEPT_ANNOTATIONS = (
     "kubernetes.io/ingress.class",
     "ingressclass.kubernetes.io/",
     "service.beta.kubernetes.io/aws-load-balancer-",
+    "eks.amazonaws.com/",
+    "cluster-autoscaler.kubernetes.io/",
 )
 _ON_CLAIMS = ("persistentVolumeClaim", "ephemeral")
 """Volume sources that stand for a claim: whoever holds a volume may be a pod that is well."""
@@ -94,7 +96,7 @@ def unmanaged(obj: Obj) -> Obj:
 def slim_pod(pod: Obj, now: datetime) -> Obj:
     """A pod that is well reduced to what others need to know of it; any other whole, and so is one on its way up."""
     settled = podstate.ready(pod) or podstate.finished(pod) or podstate.terminating(pod)
-    if not _runs_well(pod) and (not settled or not podstate.healthy(pod, now) or podstate.restarts(pod)):
+    if not podstate.runs_well(pod) and (not settled or not podstate.healthy(pod, now) or podstate.restarts(pod)):
         return unmanaged(pod)
     spec, status = fields.mapping(pod, "spec"), fields.mapping(pod, "status")
     lean: Obj = {
@@ -129,22 +131,6 @@ def _slim_container(container: Obj) -> Obj:
     lean = _only(container, _CONTAINER)
     env = [{"name": e["name"]} for e in fields.items(container, "env") if fields.text(e, "name") in _AWS_IDENTITY]
     return {**lean, "env": env} if env else lean
-
-
-def _runs_well(pod: Obj) -> bool:
-    """Whether a pod is plainly as it should be: ready, every container running for the first time, nobody deletes it.
-
-    Says of most pods in a moment what `podstate.healthy` says after a closer look; False means only: look closer.
-    """
-    status = fields.mapping(pod, "status")
-    if status.get("phase") != "Running" or "deletionTimestamp" in fields.mapping(pod, "metadata"):
-        return False
-    if not podstate.ready(pod) or status.get("initContainerStatuses") or status.get("ephemeralContainerStatuses"):
-        return False
-    return all(
-        c.get("ready") is True and c.get("restartCount") == 0 and fields.mapping(c, "state").keys() == {"running"}
-        for c in fields.items(status, "containerStatuses")
-    )
 
 
 _CONDITIONS = frozenset({"Ready", "PodScheduled", "DisruptionTarget"})
