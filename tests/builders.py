@@ -229,6 +229,7 @@ def facts_of(
     scope: Scope | None = None,
     logs: dict[tuple[str, str, str, bool], str] | None = None,
     unknown: tuple[kinds.Kind, ...] = (),
+    server: str | None = None,
 ) -> Facts:
     """Facts in which every known kind was listed everywhere and holds these objects; events go to their place.
 
@@ -236,8 +237,9 @@ def facts_of(
 
     Args:
         unknown: kinds that could not be read.
+        server: version of the API server.
     """
-    facts = Facts(scope or Scope(), NOW)
+    facts = Facts(scope or Scope(), NOW, server)
     by_kind: dict[str, list[Obj]] = {}
     for one in objects:
         by_kind.setdefault(one["kind"], []).append(one)

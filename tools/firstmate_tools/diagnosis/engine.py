@@ -47,7 +47,7 @@ async def diagnose(
         UsageError: the object that is asked about does not exist.
     """
     rules = rules if rules is not None else all_rules()
-    facts = Facts(scope, cluster.now)
+    facts = Facts(scope, cluster.now, cluster.identity.version)
     observer = Observer(cluster, facts)
     await observer.lists(plan(rules, scope))
     await _find_asked(observer, facts)

@@ -86,9 +86,10 @@ LogKey = tuple[str, str, str, bool]
 class Facts:
     """Everything that was observed for one question."""
 
-    def __init__(self, scope: Scope, now: datetime) -> None:
+    def __init__(self, scope: Scope, now: datetime, server_version: str | None = None) -> None:
         self.scope = scope
         self.now = now
+        self.server_version = server_version
         self.places: set[str] = {scope.namespace} if scope.namespace is not None else set()
         """Namespaces that are looked at wholly: the scope's, and where a cause was followed to. Empty: all of them."""
         self._objects: dict[str, Shelf] = defaultdict(dict)
