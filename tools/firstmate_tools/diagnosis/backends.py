@@ -149,6 +149,16 @@ def _alike(one: str, other: str) -> bool:
 
 def pods_behind(facts: Facts, service: Ref) -> list[Obj]:
     """The pods that a Service selects, by name; finished and terminating ones left out."""
+    behind = facts.derived(_behind)
+    return behind[service] if service in behind else _selected(facts, service)
+
+
+def _behind(facts: Facts) -> dict[Ref, list[Obj]]:
+    every = (ref_of(service, kinds.SERVICE) for service in facts.everywhere(kinds.SERVICE))
+    return {service: _selected(facts, service) for service in every}
+
+
+def _selected(facts: Facts, service: Ref) -> list[Obj]:
     found = [facts.get(ref) for ref in facts.graph.before(service, "selects") if ref.kind == "Pod"]
     return [pod for pod in found if pod is not None and not podstate.finished(pod) and not podstate.terminating(pod)]
 

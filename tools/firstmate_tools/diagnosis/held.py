@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import claims
+from firstmate_tools.diagnosis import claims, lib
 from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.heard import lately
 from firstmate_tools.fields import Obj
@@ -61,7 +61,7 @@ def held(facts: Facts) -> tuple[Held, ...]:
 
 def waiting_pods(facts: Facts) -> Iterator[tuple[Ref, Obj, list[EventRow]]]:
     """The pods in scope that have a node and no sandbox yet, with what is said about their volumes."""
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         ref = ref_of(pod, kinds.POD)
         if not _before_sandbox(pod):
             continue

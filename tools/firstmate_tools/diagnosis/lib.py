@@ -54,6 +54,15 @@ def pods_of(facts: Facts, workload: Ref) -> list[Obj]:
     return [pod for pod in found if pod is not None and not podstate.finished(pod) and not podstate.terminating(pod)]
 
 
+def unsettled(facts: Facts) -> list[Obj]:
+    """The pods in scope that do not plainly run well, by namespace and name: few where there are thousands."""
+    return facts.derived(_unsettled)
+
+
+def _unsettled(facts: Facts) -> list[Obj]:
+    return [pod for pod in facts.all(kinds.POD) if not podstate.runs_well(pod)]
+
+
 def serving(facts: Facts, workload: Ref) -> int:
     """How many pods of a workload are ready now."""
     return sum(1 for pod in pods_of(facts, workload) if podstate.ready(pod))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import nodefaults, starting
+from firstmate_tools.diagnosis import lib, nodefaults, starting
 from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.heard import heard, lately
 from firstmate_tools.fields import Obj
@@ -59,7 +59,7 @@ class NoSandbox:
 def failing(facts: Facts) -> list[NoSandbox]:
     """The pods in scope whose sandbox could not be made lately, by name; none of nodes that are down altogether."""
     found: list[NoSandbox] = []
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         node = fields.text(pod, "spec", "nodeName")
         if not node or podstate.finished(pod) or podstate.terminating(pod) or _runs(pod):
             continue

@@ -11,7 +11,17 @@ from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
 
-_METADATA = ("name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp")
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "ownerReferences",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "finalizers",
+)
 _CONTAINER = ("name", "image", "ports", "resources", "restartPolicy")
 _POD_SPEC = (
     "nodeName",

@@ -86,6 +86,17 @@ def _was_meant(facts: Facts, service: Obj, wrong: list[Obj], pod: Obj) -> bool:
 
 
 def _pods(facts: Facts, service: Obj) -> list[tuple[Ref, str, Obj]]:
+    """What a Service sends to, looked up once for all Services: several rules ask, and pods may be thousands."""
+    known, ref = facts.derived(_pods_of_all), ref_of(service, kinds.SERVICE)
+    return known[ref] if ref in known else _pods_of(facts, service)
+
+
+def _pods_of_all(facts: Facts) -> dict[Ref, list[tuple[Ref, str, Obj]]]:
+    every = facts.everywhere(kinds.SERVICE)
+    return {ref_of(service, kinds.SERVICE): _pods_of(facts, service) for service in every}
+
+
+def _pods_of(facts: Facts, service: Obj) -> list[tuple[Ref, str, Obj]]:
     """What a Service sends to: ready pods, else any pods, else the templates of workloads that should have pods.
 
     Of pods that were made from one template only the first is taken.

@@ -33,7 +33,7 @@ Symptoms = Iterator[tuple[Ref, str]]
 
 def _pods(facts: Facts) -> Symptoms:
     counts: dict[Ref, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         if not podstate.healthy(pod, facts.now) and not _retried(facts, ref_of(pod, kinds.POD), pod):
             counts[facts.workload(ref_of(pod, kinds.POD))][podstate.status_text(pod)] += 1
     for ref, statuses in counts.items():

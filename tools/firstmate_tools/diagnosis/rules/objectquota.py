@@ -15,7 +15,7 @@ from firstmate_tools.admission.texts import Gate, Told
 from firstmate_tools.diagnosis import claims, refused
 from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, RuledOut, fact
-from firstmate_tools.diagnosis.lib import ask, severity
+from firstmate_tools.diagnosis.lib import ask, severity, unsettled
 from firstmate_tools.diagnosis.refusals import UNLISTED, Refusal, creators_wanted, of
 from firstmate_tools.diagnosis.rule import BACKENDS, ListWant, Verdicts, Want, explains, rule
 from firstmate_tools.fields import Obj
@@ -119,7 +119,7 @@ def _refused(facts: Facts, refusal: Refusal, told: Told) -> Iterator[Finding | R
 
 def _missing_claims(facts: Facts) -> Iterator[tuple[Ref, Ref]]:
     """Pods without a node, each with a claim that it names and that does not exist."""
-    for pod in facts.all(POD):
+    for pod in unsettled(facts):
         if podstate.finished(pod) or podstate.terminating(pod) or podstate.ready(pod):
             continue
         ref = ref_of(pod, POD)
