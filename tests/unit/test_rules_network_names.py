@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from verdicts import app, bystanders, damaged, linked, severe, shuffled, verdicts
 
 from firstmate_tools import kinds
+from firstmate_tools.diagnosis.clusterdns import SERVICE
 from firstmate_tools.diagnosis.findings import Finding
 from firstmate_tools.diagnosis.rule import GetWant, LogWant, Want, all_rules
 from firstmate_tools.diagnosis.scope import Scope
@@ -210,14 +211,9 @@ def test_dns_that_runs_is_well() -> None:
 
 
 def test_dns_is_looked_at_only_where_something_is_wrong() -> None:
-    assert GetWant(kinds.SERVICE, next(r for r in [dns_ref()])) not in wanted(*front(), scope=SHOP)
-    assert GetWant(kinds.SERVICE, dns_ref()) in wanted(*front(**CRASH), scope=SHOP)
-
-
-def dns_ref() -> Any:
-    from firstmate_tools.diagnosis.clusterdns import SERVICE
-
-    return SERVICE
+    how: dict[str, Any] = {"scope": SHOP, "unknown": (kinds.SERVICE,)}
+    assert GetWant(kinds.SERVICE, SERVICE) not in wanted(*front(), **how)
+    assert GetWant(kinds.SERVICE, SERVICE) in wanted(*front(**CRASH), **how)
 
 
 @pytest.mark.parametrize(

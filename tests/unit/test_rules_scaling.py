@@ -199,6 +199,7 @@ def test_two_budgets_over_the_same_pods_are_one_problem() -> None:
 
 def test_one_replica_that_users_reach_is_a_weakness() -> None:
     front = service("cart", type="LoadBalancer")
+    front["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
     assert roots(*app(spec=container(ports=[{"containerPort": 8080}])), front) == [(SINGLE, "deployment/cart")]
     assert severe(*app(), service("cart")) == []
     guarded = budget(expected=1, healthy=1, need=1, allowed=1)

@@ -79,6 +79,11 @@ def affected(group: list[Trouble]) -> tuple[Ref, ...]:
     return (group[0].workload, *sorted({t.ref for t in group}))
 
 
+def has_run(facts: Facts) -> bool:
+    """Whether a container that ran, or runs, is in trouble of a kind that another program's absence may explain."""
+    return any(one.kind in UNTOLD and (one.end or one.container.running) for one in troubled(facts))
+
+
 def _troubled(facts: Facts) -> tuple[Trouble, ...]:
     found: list[Trouble] = []
     for pod in facts.all(kinds.POD):

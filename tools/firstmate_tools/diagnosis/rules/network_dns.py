@@ -16,7 +16,6 @@ from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
 
 NOT_RUNNING, INVALID = "coredns-not-running", "coredns-config-invalid"
-SUSPECT = ("exit", "init", "readiness", "other")
 MOST_NAMED = 20
 _VICTIMS = (
     "application-exits-on-error",
@@ -39,14 +38,14 @@ OBSERVED = (
 
 def _suspected(facts: Facts) -> bool:
     """Whether something here may be in trouble because names fail."""
-    return clusterdns.in_scope(facts) or bool(clusterdns.complaints(facts)) or any(trouble.groups(facts, *SUSPECT))
+    return clusterdns.in_scope(facts) or bool(clusterdns.complaints(facts)) or trouble.has_run(facts)
 
 
 def servers(facts: Facts) -> Iterable[Want]:
     """The DNS Service and its addresses; what stands behind it only where there are none."""
-    if not _suspected(facts):
+    if not _suspected(facts) or (facts.knows(kinds.SERVICE, PLACE) and facts.get(SERVICE) is None):
         return
-    yield GetWant(kinds.SERVICE, SERVICE)
+    yield from [GetWant(kinds.SERVICE, SERVICE)] if not facts.knows(kinds.SERVICE, PLACE) else []
     if facts.get(SERVICE) is None or facts.knows(kinds.POD, PLACE):
         return
     yield ListWant(kinds.ENDPOINT_SLICE, PLACE)
@@ -148,7 +147,7 @@ def configuration(facts: Facts) -> Iterable[Want]:
     if not (clusterdns.in_scope(facts) or clusterdns.complaints(facts)):
         return
     if facts.get(SERVICE) is None:
-        yield GetWant(kinds.SERVICE, SERVICE)
+        yield from [GetWant(kinds.SERVICE, SERVICE)] if not facts.knows(kinds.SERVICE, PLACE) else []
         return
     yield GetWant(kinds.CONFIG_MAP, clusterdns.config(facts))
     yield ListWant(kinds.POD, PLACE)

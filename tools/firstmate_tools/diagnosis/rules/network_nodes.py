@@ -151,7 +151,7 @@ def _ready(proxy: Obj) -> int:
 
 
 def _suspected(facts: Facts) -> bool:
-    return bool(facts.derived(_missing)) or any(trouble.groups(facts, "exit", "init", "readiness", "other"))
+    return bool(facts.derived(_missing)) or trouble.has_run(facts)
 
 
 def _missing(facts: Facts) -> dict[Ref, str]:
@@ -186,22 +186,26 @@ def kube_proxy(facts: Facts) -> Verdicts:
     bad: dict[str, str] = {}
     for node in facts.everywhere(kinds.NODE):
         name, pod = fields.name_of(node), mine.get(fields.name_of(node))
-        if not _needs_proxy(facts, node) or (pod is not None and podstate.healthy(pod, facts.now)):
+        if not _needs_proxy(node) or (podstate.healthy(pod, facts.now) if pod is not None else _is_young(facts, node)):
             continue
         bad[name] = podstate.status_text(pod) if pod is not None else "no pod"
     if bad:
         yield _not_running(facts, proxy, mine, bad)
 
 
-def _needs_proxy(facts: Facts, node: Obj) -> bool:
-    labels, made = fields.labels_of(node), fields.time_at(node, "metadata", "creationTimestamp")
+def _needs_proxy(node: Obj) -> bool:
+    labels = fields.labels_of(node)
     elsewhere = (
         labels.get("kubernetes.io/os", "linux") != "linux"
         or labels.get("eks.amazonaws.com/compute-type") == "fargate"
         or labels.get("type") == "virtual-kubelet"
     )
-    young = made is not None and facts.now - made < podstate.START_UP
-    return fields.condition(node, "Ready").get("status") == "True" and not elsewhere and not young
+    return fields.condition(node, "Ready").get("status") == "True" and not elsewhere
+
+
+def _is_young(facts: Facts, node: Obj) -> bool:
+    made = fields.time_at(node, "metadata", "creationTimestamp")
+    return made is not None and facts.now - made < podstate.START_UP
 
 
 def _not_running(facts: Facts, proxy: Obj, mine: dict[str, Obj], bad: dict[str, str]) -> Finding:

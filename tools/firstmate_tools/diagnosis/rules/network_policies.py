@@ -64,11 +64,11 @@ def _across(facts: Facts) -> Iterator[Want]:
                 places.add(place)
     for place in sorted(places)[:MOST_PLACES]:
         yield GetWant(kinds.NAMESPACE, Ref("Namespace", "", place))
-        if facts.exists(Ref("Namespace", "", place)):
-            yield ListWant(kinds.NETWORK_POLICY, place)
-            if facts.all(kinds.NETWORK_POLICY) or facts.all(kinds.NETWORK_POLICY, place):
-                yield ListWant(kinds.SERVICE, place)
-                yield ListWant(kinds.POD, place)
+        yield ListWant(kinds.NETWORK_POLICY, place)
+        if facts.all(kinds.NETWORK_POLICY) or facts.all(kinds.NETWORK_POLICY, place):
+            yield ListWant(kinds.SERVICE, place)
+            yield ListWant(kinds.POD, place)
+            yield GetWant(kinds.NAMESPACE, Ref("Namespace", "", facts.scope.namespace))
 
 
 def _logs(facts: Facts) -> Iterator[Want]:
