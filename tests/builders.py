@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from firstmate_tools import kinds
+from firstmate_tools.customkinds import CUSTOM
 from firstmate_tools.diagnosis.facts import Facts, event_row
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
@@ -224,6 +225,12 @@ def event(
     )
 
 
+def _foreign(one: Obj, kind: kinds.Kind) -> bool:
+    """Whether an object of this kind's name belongs to another product's group."""
+    group = str(one.get("apiVersion", "")).rpartition("/")[0]
+    return "." in group and not group.endswith(".k8s.io") and group != kind.group
+
+
 def facts_of(
     *objects: Obj,
     scope: Scope | None = None,
@@ -245,7 +252,10 @@ def facts_of(
         by_kind.setdefault(one["kind"], []).append(one)
     for kind in kinds.KNOWN:
         if kind.kind not in ("Event", "Secret") and kind not in unknown:
-            facts.put(kind, None, by_kind.get(kind.kind, []))
+            facts.put(kind, None, [o for o in by_kind.get(kind.kind, []) if not _foreign(o, kind)])
+    for kind in CUSTOM:
+        if kind not in unknown:
+            facts.put(kind, None, [o for o in by_kind.get(kind.kind, []) if not _foreign(o, kind)])
     for name in by_kind.keys() - {kind.kind for kind in kinds.KNOWN}:  # custom resources
         facts.put(kinds.Kind(name, f"{name.lower()}s", "custom.example"), None, by_kind[name])
     for one in by_kind.get("Secret", []):

@@ -58,7 +58,7 @@ _AWS_IDENTITY = frozenset(
     }
 )
 """Variables by which a pod has an AWS identity: that they are there tells whether it got what it was promised."""
-_EVICTABLE = "cluster-autoscaler.kubernetes.io/"
+_EVICTABLE = ("cluster-autoscaler.kubernetes.io/", "karpenter.sh/do-not-disrupt")
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 """Of a pod that runs, the affinity that still keeps others off its node."""
