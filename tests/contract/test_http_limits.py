@@ -11,6 +11,7 @@ import pytest
 from contract.test_http_tokens import entry, written
 from contract.web_doubles import LEGACY, Served, serving
 
+from firstmate.mcp.web.gate import peer_of
 from firstmate.mcp.web.limits import Rate, Slots, TooManyError
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.results import Answer
@@ -167,6 +168,30 @@ async def test_sessions_of_one_caller_are_bounded_until_they_are_closed_or_forgo
         assert (await served.post("initialize", params, token="t-ann", version=LEGACY)).status_code == 429
         await asyncio.sleep(1.6)
         await served.open_session("t-ann")
+
+
+async def test_sessions_that_a_caller_makes_up_take_no_place_of_those_that_are_open(tokens: str) -> None:
+    async with serving(tokens_file=tokens, limits={"sessions_per_caller": 2}) as served:
+        for number in range(3):
+            answer = await served.post(token="t-ann", **{"mcp-session-id": f"made-up-{number}"})
+            assert answer.status_code == 200
+        await served.open_session("t-ann")
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::2", "2001:db8::/64"),
+        ("::1", "::1"),
+    ],
+)
+def test_strangers_are_told_apart_by_their_address_and_by_their_network_where_that_is_one_persons(
+    host: str, counted: str
+) -> None:
+    assert peer_of({"client": (host, 1)}) == counted
 
 
 def test_a_bucket_refills_and_forgets_whom_it_has_not_seen() -> None:

@@ -134,8 +134,8 @@ class Gate:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
         # Whatever is not open to anybody is closed: a router may take more spellings of /mcp for it than one.
         if scope["path"] in self._door.open_paths:
-            if not (is_loopback(_peer(scope)) and self._door.authentication.nobody_is_asked):
-                self._take(self._strangers, (_peer(scope), entry.path))
+            if not (is_loopback(peer_of(scope)) and self._door.authentication.nobody_is_asked):
+                self._take(self._strangers, (peer_of(scope), entry.path))
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -182,26 +182,28 @@ class Gate:
 
     def _session(self, method: str, headers: Headers, entry: Entry, key: Hashable) -> None:
         """Counts the session that a request opened, used or closed."""
-        session = entry.session or headers.get("mcp-session-id", "")
-        if not session or entry.status is None or entry.status >= 400:
+        named = headers.get("mcp-session-id", "")
+        if entry.status is None or entry.status >= 400:
             return
         if method == "DELETE":
-            self._sessions.closed(key, session)
+            self._sessions.closed(key, named)
+        elif entry.session:
+            self._sessions.opened(key, entry.session, time.monotonic())
         else:
-            self._sessions.used(key, session, time.monotonic())
+            self._sessions.used(key, named, time.monotonic())
 
     async def _caller(self, scope: Scope) -> Caller:
         try:
             return await self._door.authentication.caller(scope["headers"])
         except UnauthenticatedError as error:
-            self._take(self._strangers, (_peer(scope), "unauthenticated"))
+            self._take(self._strangers, (peer_of(scope), "unauthenticated"))
             words = error.why or "no token"
             challenge = self._door.challenges.unauthenticated(error.why)
             raise RefusedRequestError(
                 401, "invalid_token" if error.why else "unauthorized", words, WWW_Authenticate=challenge
             ) from error
         except KeysUnavailableError as error:
-            self._take(self._strangers, (_peer(scope), "unauthenticated"))
+            self._take(self._strangers, (peer_of(scope), "unauthenticated"))
             raise RefusedRequestError(
                 503, "keys_unavailable", "The keys to check tokens with cannot be had now.", Retry_After="30"
             ) from error
@@ -245,7 +247,7 @@ def _share(caller: Caller, scope: Scope) -> Hashable:
     """
     if caller.kind != "anonymous":
         return caller.key
-    peer = _peer(scope)
+    peer = peer_of(scope)
     return None if is_loopback(peer) else peer
 
 
@@ -262,14 +264,18 @@ def _principal(caller: Caller) -> AuthenticatedUser:
     )
 
 
-def _peer(scope: Scope) -> str:
+def peer_of(scope: Scope) -> str:
     """Whom a stranger's requests are counted for: their address, a whole /64 for IPv6."""
     host = (scope.get("client") or ("", 0))[0]
     try:
         address = ip_address(host)
     except ValueError:
         return host
-    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else host
+    if not isinstance(address, IPv6Address) or address.is_loopback:
+        return host
+    if address.ipv4_mapped is not None:  # how a socket for both shows IPv4; they would all be one /64
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, 64), strict=False))
 
 
 async def _cut_short(send: Send, entry: Entry) -> None:

@@ -91,14 +91,22 @@ class Sessions:
         if not live:
             del self._used[key]
 
-    def used(self, key: Hashable, session: str, now: float) -> None:
-        """The session was opened, or served a request."""
+    def opened(self, key: Hashable, session: str, now: float) -> None:
+        """The server has opened the session, or named it again."""
         if key is not None:
             self._used.setdefault(key, {})[session] = now
 
+    def used(self, key: Hashable, session: str, now: float) -> None:
+        """A request named the session. One that was never opened counts for nothing: requests of 2026-07-28 may name
+        whatever they like."""
+        if session in (known := self._used.get(key, {})):
+            known[session] = now
+
     def closed(self, key: Hashable, session: str) -> None:
         """The session is no more."""
-        self._used.get(key, {}).pop(session, None)
+        known = self._used.get(key, {})
+        if known.pop(session, None) is not None and not known:
+            del self._used[key]
 
 
 @dataclass(slots=True)
