@@ -24,6 +24,8 @@ UNWRITTEN: set[str] = {
     "apiserver-throttling",
     "cert-manager-issuance",
     "change-regression",
+    "cluster-autoscaler-no-scale-down",
+    "cluster-autoscaler-no-scale-up",
     "conntrack-exhaustion",
     "control-plane-cert-expired",
     "ebs-csi-permissions",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from firstmate_tools.cluster.ownership import reduced
 from firstmate_tools.cluster.scrub import scrub
 from firstmate_tools.diagnosis.changed import changes, data_changed_at
+from firstmate_tools.diagnosis.slim import unmanaged
 
 OWNED = {
     "f:metadata": {"f:labels": {"f:team": {}}},
@@ -78,3 +79,12 @@ def test_odd_ownership_never_raises(owned: dict[str, object], entry: object) -> 
     for kind in ("Deployment", "ConfigMap", "ServiceAccount", ""):
         one = {"kind": kind, "metadata": {"managedFields": [{"fieldsV1": owned}, {"fieldsV1": entry}, entry]}}
         changes(scrub(one))
+
+
+def test_what_rules_read_of_annotations_and_changes_outlives_slimming() -> None:
+    owned = {"f:metadata": {"f:annotations": {"f:eks.amazonaws.com/role-arn": {}}}}
+    entries = [{"manager": "a", "fieldsV1": owned}, {"manager": "b"}]
+    notes = {"eks.amazonaws.com/role-arn": "arn", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "x": "y"}
+    slim = unmanaged(obj("ServiceAccount", "a", metadata={"annotations": notes, "managedFields": entries}))
+    assert slim["metadata"]["managedFields"] == entries[:1]
+    assert slim["metadata"]["annotations"].keys() == notes.keys() - {"x"}

@@ -20,7 +20,7 @@ _CONTAINER: Shape = {
 }
 _TEMPLATE: Shape = {"f:spec": {"f:containers": {"k:": _CONTAINER}, "f:initContainers": {"k:": _CONTAINER}}}
 _WORKLOAD: Shape = {"f:spec": {"f:replicas": None, "f:template": _TEMPLATE}}
-_DATA: Shape = {"f:data": {"*": None}, "f:binaryData": {"*": None}}
+_DATA: Shape = {key: {"*": None} for key in ("f:data", "f:binaryData", "f:stringData")}
 
 SHAPES: dict[str, Shape] = {
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet"), _WORKLOAD),

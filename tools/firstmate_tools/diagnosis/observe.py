@@ -31,6 +31,7 @@ LOG_LINES = 100
 ASIDE_LOGS = "logs of containers that look well"
 TELLING_NORMAL_EVENTS = frozenset(
     {"Killing", "Preempted", "FailedBinding", "NodeNotReady", "ExternalExpanding", "JobAlreadyActive"}
+    | {"SuccessfulRescale", "NotTriggerScaleUp", "TriggeredScaleUp"}
 )
 """Normal events that rules read; all other Normal events are let go."""
 
