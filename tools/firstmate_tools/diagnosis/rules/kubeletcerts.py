@@ -1,5 +1,6 @@
 """Certificates that kubelets ask for to serve with, and do not get: logs, exec and metrics fail on their nodes."""
 
+import base64
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,10 +57,9 @@ def serving_certificates(facts: Facts) -> Verdicts:
     """
     by_node: dict[str, list[Asked]] = defaultdict(list)
     for csr in facts.all(CERTIFICATE_SIGNING_REQUEST):
-        user = fields.text(csr, "spec", "username")
-        if fields.text(csr, "spec", "signerName") == SIGNER and user.startswith(_USER):
+        node = _node_of(csr) if fields.text(csr, "spec", "signerName") == SIGNER else ""
+        if node:
             made = fields.time_at(csr, "metadata", "creationTimestamp")
-            node = user.removeprefix(_USER)
             by_node[node].append(Asked(csr, node, made, _state(csr)))
     ills: list[Ill] = []
     states: set[str] = set()
@@ -94,6 +94,29 @@ def serving_certificates(facts: Facts) -> Verdicts:
             severity="warning",
             following=(lib.ask("get", "the requests", kind="certificatesigningrequest"),),
         )
+
+
+def _node_of(csr: Obj) -> str:
+    """Whose certificate is asked for: by who asks, else by the name in the request; "" for none of a node's."""
+    user = fields.text(csr, "spec", "username")
+    if user.startswith(_USER):
+        return user.removeprefix(_USER)
+    return _common_name(fields.text(csr, "spec", "request")).removeprefix(_USER)
+
+
+def _common_name(request: str) -> str:
+    """The `system:node:…` in a request (base64 of PEM), "" where there is none.
+
+    DER writes a text's length in the byte before it.
+    """
+    try:
+        pem = base64.b64decode(request, validate=True)
+        body = b"".join(line for line in pem.splitlines() if line and not line.startswith(b"-"))
+        der = base64.b64decode(body, validate=True)
+    except ValueError:
+        return ""
+    begins = der.find(_USER.encode())
+    return der[begins : begins + der[begins - 1]].decode("ascii", "replace") if begins > 0 else ""
 
 
 def _state(csr: Obj) -> str:
