@@ -1,17 +1,25 @@
 """Token budgets: little is cut, the least important first, and what was cut is said with the way to get it."""
 
+from functools import reduce
 from typing import ClassVar
 
-from builders import NOW
+import pytest
+from builders import NOW, obj
+from contract.server_doubles import Clusters
+from doubles import FakeCluster
 from pydantic import Field
 
 from firstmate.answers import compact
+from firstmate.calls import Calls
+from firstmate.catalogue import all_tools
 from firstmate.mcp import egress
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.diagnosis.report import Diagnosis, Evidence, Explained, RootCause, RuledOut
 from firstmate_tools.results import Answer, ClusterIdentity, Coverage, Cursor, Limit, Namespace, ObjectRef
 from firstmate_tools.text import FreeText, untrusted
 from firstmate_tools.toolspec import ToolSpec, spec_of, tool
+
+pytestmark = pytest.mark.anyio
 
 
 class Rows(Answer):
@@ -76,6 +84,31 @@ def test_one_huge_text_loses_its_middle_and_stays_fenced() -> None:
     assert tokens(left) <= 500
     assert left["text"].startswith(f"<{mark}>begin ") and left["text"].endswith(f" end</{mark}>")
     assert any("characters" in note for note in left["coverage"]["cut"])
+
+
+WIDE: dict[str, dict[str, object]] = {
+    "many keys": {f"key-{n}": f"v{n}" for n in range(6000)},
+    "many texts": {f"key-{n}": "some words " * 20 for n in range(900)},
+    "long keys": {f"{n}" + "k" * 50_000: "v" for n in range(4)},
+    "keys that are sentences": {f"some words {n} " * 50: "v" for n in range(400)},
+    "many entries": {"list": [{"a": n, "b": [n] * 50} for n in range(2000)]},
+    "a broad tree": reduce(lambda inner, _: {f"k{n}": inner for n in range(6)}, range(5), dict[str, object]()),
+    "a deep one": reduce(lambda inner, _: {"further": inner}, range(150), {"x": "y " * 9000}),
+}
+
+
+@pytest.mark.parametrize("detail", ["concise", "detailed"])
+@pytest.mark.parametrize("data", WIDE.values(), ids=WIDE)
+async def test_an_object_of_any_shape_stays_within_the_budget_and_says_how_to_see_the_rest(
+    data: dict[str, object], detail: str
+) -> None:
+    thing = {**obj("Thing", "wide", "shop", api="shop.example/v1"), "spec": data}
+    calls = Calls(Clusters(prod=FakeCluster(thing)), all_tools())
+    answer = await calls.call("get", {"kind": "things", "name": "wide", "namespace": "shop", "detail": detail})
+    left = egress.answer(answer, calls.find("get"))
+    assert tokens(left) <= calls.find("get").tokens
+    assert left["object"]["metadata"]["name"] == "wide"
+    assert any("shows all" in note or "prints the whole" in note for note in left["coverage"]["cut"])
 
 
 def diagnosis(roots: int) -> Diagnosis:

@@ -39,6 +39,7 @@ class Got(Result):
     """One object, or a list."""
 
     lists: ClassVar[tuple[str, ...]] = ("pointed_at_by", "items")
+    shapeless: ClassVar[tuple[str, ...]] = ("object",)
 
     kind: str
     api_version: str

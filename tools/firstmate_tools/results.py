@@ -89,10 +89,12 @@ class Coverage(Model):
 class Answer(Model):
     """Base of what a tool answers with that no cluster gave (runbooks, the list of clusters).
 
-    `lists` names the fields that the server may shorten to stay within a token budget, the least important first.
+    `lists` names the fields that the server may shorten to stay within a token budget, the least important first;
+    `shapeless` those whose shape is the cluster's, so that it may take anything out of them.
     """
 
     lists: ClassVar[tuple[str, ...]] = ()
+    shapeless: ClassVar[tuple[str, ...]] = ()
 
     coverage: Coverage = Field(default_factory=Coverage)
 

@@ -1,8 +1,9 @@
 """The token budget of a result: shortens what is too long for a context window, and says what it cut.
 
 `egress.py` calls `fit` on every answer. Lists are shortened from their end, the least important first (the result type
-names them in `lists`); then what nests in them; long texts last. What was cut stands in `coverage.cut`, with the way to
-get it. A token is 4 characters of compact JSON. The command line never comes here: it prints the whole.
+names them in `lists`); then what nests in them; then long texts, and objects that are wide or deep (`shapeless`). What
+was cut stands in `coverage.cut`, with the way to get it. A token is 4 characters of compact JSON. The command line
+never comes here: it prints the whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,13 @@ from firstmate_tools.text.types import OPEN
 CHARACTERS = 4
 _NOTES = 400
 _KEPT = 5
-_TEXTS = (2000, 1000, 500, 250, 120)
+_TEXTS = (2000, 1000, 500)
+_SHORTER_TEXTS = (250, 120)
+_NARROWER = ((100, 40), (30, 12), (10, 8), (5, 6), (3, 4), (1, 3))
+"""How many entries, how many levels deep, an object of the cluster may keep."""
+_TOP_ENTRIES = 10
+_KEY = 120
+_WHOLE = "`firstmate tools call` prints the whole"
 
 
 @dataclass(slots=True)
@@ -29,12 +36,14 @@ class _Cutter:
     wrapped: int
     paged: bool
     advice: str
+    shapeless: Sequence[str] = ()
     capped: dict[str, int] = field(default_factory=dict[str, int])
     cut: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     text: int = 0
+    narrowed: int = 0
 
     def fits(self) -> bool:
-        noted = _NOTES if self.capped or self.cut or self.text else 0
+        noted = _NOTES if self.capped or self.cut or self.text or self.narrowed else 0
         return len(compact(self.tree)) + self.wrapped * _texts(self.tree) + noted <= self.most
 
     def run(self) -> None:
@@ -46,6 +55,9 @@ class _Cutter:
         steps += [lambda name=name: self._shorten(name, 0) for name in lesser]
         steps += [lambda name=name: self._shorten(name, 1) for name in self.lists[-1:]]
         steps += [lambda most=most: self._short_texts(most) for most in _TEXTS]
+        steps += [lambda: self._narrow(*_NARROWER[0])]
+        steps += [lambda most=most: self._short_texts(most) for most in _SHORTER_TEXTS]
+        steps += [lambda most=most, levels=levels: self._narrow(most, levels) for most, levels in _NARROWER[1:]]
         for step in steps:
             if self.fits():
                 break
@@ -84,6 +96,13 @@ class _Cutter:
         self.tree.update(cast("Tree", _short(self.tree, most)))
         self.text = most
 
+    def _narrow(self, most: int, levels: int) -> None:
+        for name in self.shapeless:
+            if isinstance(self.tree.get(name), dict):
+                before = compact(self.tree[name])
+                self.tree[name] = _narrower(self.tree[name], most, levels)
+                self.narrowed = most if compact(self.tree[name]) != before else self.narrowed
+
     def _note(self) -> None:
         coverage = cast("dict[str, Any]", self.tree.setdefault("coverage", {}))
         notes = cast("list[str]", coverage.setdefault("cut", []))
@@ -95,7 +114,9 @@ class _Cutter:
             most = max(self.capped.values())
             notes.append(f"{', '.join(sorted(self.capped))}: at most {most} each; {self.advice}")
         if self.text:
-            notes.append(f"texts of more than {self.text} characters: their middle")
+            notes.append(f"texts of more than {self.text} characters: their middle; {_WHOLE}")
+        if self.narrowed:
+            notes.append(f"{', '.join(self.shapeless)}: at most {self.narrowed} entries of each part; {_WHOLE}")
 
     def _rest(self, name: str, kept: int) -> str:
         if name != self.lists[-1]:
@@ -107,7 +128,16 @@ class _Cutter:
         return f"; {self.advice}"
 
 
-def fit(tree: Tree, lists: Sequence[str], tokens: int, *, wrapped: int, paged: bool, advice: str) -> None:
+def fit(
+    tree: Tree,
+    lists: Sequence[str],
+    tokens: int,
+    *,
+    wrapped: int,
+    paged: bool,
+    advice: str,
+    shapeless: Sequence[str] = (),
+) -> None:
     """Shortens an answer in place until it fits.
 
     Args:
@@ -117,8 +147,9 @@ def fit(tree: Tree, lists: Sequence[str], tokens: int, *, wrapped: int, paged: b
         wrapped: characters that the fence adds to each free text.
         paged: whether the tool takes `limit` and `cursor`.
         advice: how to ask for less at a time.
+        shapeless: its objects that no schema describes.
     """
-    cutter = _Cutter(tree, lists, tokens * CHARACTERS, wrapped, paged, advice)
+    cutter = _Cutter(tree, lists, tokens * CHARACTERS, wrapped, paged, advice, shapeless)
     if not cutter.fits():
         cutter.run()
 
@@ -149,3 +180,19 @@ def _short(value: object, most: int) -> object:
     if isinstance(value, list):
         return [_short(one, most) for one in cast("list[object]", value)]
     return value
+
+
+def _narrower(value: object, most: int, levels: int, level: int = 0) -> object:
+    """An object of the cluster with at most so many entries in each part, and nothing deeper than so many levels."""
+    if isinstance(value, list):
+        entries = cast("list[object]", value)
+        if level >= levels and entries:
+            return f"({len(entries)} entries)"
+        return [_narrower(one, most, levels, level + 1) for one in entries[:most]]
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, object]", value)
+    if level >= levels and fields:
+        return f"({len(fields)} entries)"
+    kept = list(fields.items())[: most if level else max(most, _TOP_ENTRIES)]
+    return {cast("str", _short(key, _KEY)): _narrower(one, most, levels, level + 1) for key, one in kept}

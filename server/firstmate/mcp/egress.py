@@ -49,6 +49,7 @@ def answer(given: Answer, spec: ToolSpec) -> Tree:
         tree,
         given.lists,
         spec.tokens,
+        shapeless=given.shapeless,
         wrapped=fence.WRAPPED,
         paged={"limit", "cursor"} <= names,
         advice=_narrower(names),
