@@ -48,7 +48,8 @@ class Mistake:
     Attributes:
         why: in words, after "the Corefile …".
         field: where it shows, `value` what stands there.
-        sure: whether it is read from the Corefile itself, and not only heard.
+        sure: whether the Corefile or CoreDNS itself says so; an upstream that fails may have come back since.
+        often: whether the log says little else.
     """
 
     why: str
@@ -56,6 +57,7 @@ class Mistake:
     value: str
     sure: bool
     at: Ref | None = None
+    often: bool = False
 
 
 def in_scope(facts: Facts) -> bool:
@@ -170,4 +172,5 @@ def _of_log(ref: Ref, field: str, lines: list[str]) -> Iterator[Mistake]:
         line, match = failed[-1]
         upstreams = lib.some({one[1] for _, one in failed})
         why = f"sends what is not of the cluster to {upstreams}, which does not answer ({len(failed)} lines of the log)"
-        yield Mistake(why, field, line.strip(), False, ref)
+        often = len(failed) * 2 >= sum("plugin/errors" in one or "[WARNING]" in one for one in lines)
+        yield Mistake(why, field, line.strip(), False, ref, often)

@@ -4,6 +4,7 @@ The policies are those of pkg/kubelet/network/dns/dns.go (v1.36): a pod on its n
 node's resolver; Default always does; None gets what `dnsConfig` says and nothing else.
 """
 
+import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -88,13 +89,22 @@ def _why(facts: Facts, client: Client, needed: list[Host]) -> tuple[Host, str, b
         return needed[0], "with dnsPolicy Default they ask the node's own resolver, which knows no Service", True
     if policy != "None":
         return None
-    if own and servers and not asks_cluster:
-        return needed[0], f"they ask only {lib.some(servers)}, and not the cluster's DNS ({lib.some(own)})", True
+    if servers and not asks_cluster and (own or all(_is_public(server) for server in servers)):
+        known = f" ({lib.some(own)})" if own else ""
+        return needed[0], f"they ask only {lib.some(servers)}, and not the cluster's DNS{known}", True
     domain = f"{client.ref.namespace}.svc."
     short = [host for host in needed if "." not in host.name]
     if short and not any(search.startswith(domain) for search in searches):
         return short[0], f"with dnsPolicy None their search list lacks {domain}cluster.local", True
     return None
+
+
+def _is_public(address: str) -> bool:
+    """Whether no cluster can have an address for its own."""
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False
 
 
 def _limits(facts: Facts) -> Iterator[Finding]:

@@ -114,7 +114,11 @@ def _wanted(kind: Kind, obj: Obj) -> int:
 
 def hosts(facts: Facts, client: Client) -> list[Host]:
     """The hosts that a workload's settings name, by field, each once; init containers' are left out."""
-    return sorted(set(_hosts(facts, client)))
+    return facts.derived(_hosts_of_all).get(client.ref, [])
+
+
+def _hosts_of_all(facts: Facts) -> dict[Ref, list[Host]]:
+    return {client.ref: sorted(set(_hosts(facts, client))) for client in clients(facts)}
 
 
 def config_maps(client: Client) -> set[Ref]:
@@ -188,6 +192,8 @@ def _expanded(value: str, known: dict[str, str]) -> str:
 
 def _in_setting(name: str, value: str) -> Iterator[tuple[str, int]]:
     value = value.strip()
+    if not value or ("." not in value and ":" not in value and not _NAMED_SO.search(name)):
+        return
     plain: set[tuple[str, int]] = set()
     for scheme, host, port in _URL.findall(value):
         plain.add((_clean(host), int(port or _DEFAULT_PORTS.get(scheme.lower(), 0))))

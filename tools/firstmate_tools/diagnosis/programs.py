@@ -27,16 +27,20 @@ class Mixed:
         foreign: the others.
         refused: whether the others have no port where the Service sends to, so that connections are refused.
         why: in words.
+        sure: whether it is known for which of them the Service is.
     """
 
     own: list[Backend]
     foreign: list[Backend]
     refused: bool
     why: str
+    sure: bool = True
 
 
 def mixed(facts: Facts, service: Obj) -> Mixed | None:
     """The programs behind a Service where they differ, None where they are one, or nothing tells."""
+    if len(backends.workloads_behind(facts, ref_of(service, kinds.SERVICE))) < 2:
+        return None
     behind = _behind(facts, service)
     if len(behind) < 2:
         return None
@@ -49,10 +53,13 @@ def mixed(facts: Facts, service: Obj) -> Mixed | None:
         if foreign:
             return Mixed(having, foreign, bool(_ports(foreign[0])), "which has no port that the Service sends to")
         return None
-    named = [b for b in behind if _is_named(fields.name_of(service), b)]
+    if _metrics(service):
+        return None
+    named = [b for b in behind if _is_named(fields.name_of(service), b)] or behind[:1]
     foreign = [b for b in behind if b not in named and all(_other_image(b, n) and _differ(b, n) for n in named)]
-    if len(named) == 1 and foreign and not _metrics(service):
-        return Mixed(named, foreign, False, "another program, by image and labels")
+    if len(named) == 1 and foreign:
+        sure = _is_named(fields.name_of(service), named[0])
+        return Mixed(named, foreign, False, "another program, by image and labels", sure)
     return None
 
 
@@ -122,7 +129,9 @@ def _differ(one: Backend, other: Backend) -> bool:
 
 
 def _is_named(name: str, backend: Backend) -> bool:
-    return backend.ref.name == name or any(backend.labels.get(key) == name for key in _PART)
+    """Whether a Service bears the name of a workload, as it is or with the usual ends (`cart`, `cart-svc`)."""
+    names = {name, name.removesuffix("-svc"), name.removesuffix("-service"), name.removeprefix("svc-")}
+    return backend.ref.name in names or any(backend.labels.get(key) in names for key in _PART)
 
 
 def _metrics(service: Obj) -> bool:

@@ -65,12 +65,10 @@ def scaled_to_zero(facts: Facts) -> Verdicts:
         if idle is None:
             continue
         outside = fields.text(service, "spec", "type") in {"LoadBalancer", "NodePort"}
-        if not (idle.ingresses or idle.users or outside):
+        if not (idle.ingresses or idle.users or idle.complaining or outside):
             why = f"{idle.workload} is scaled to zero, and nothing here calls Service {idle.ref.name}"
             yield RuledOut("workload-scaled-to-zero", why)
             continue
-        if not idle.ingresses and not idle.users:
-            continue  # that the door is open says nothing of anybody who comes
         yield _scaled(facts, idle)
 
 
@@ -79,6 +77,8 @@ def _idle(facts: Facts, service: Obj) -> Idle | None:
     if podstate.terminating(service) or fields.text(service, "spec", "type") == "ExternalName":
         return None
     if not facts.knows(kinds.POD, ref.namespace) or not fields.mapping(service, "spec", "selector"):
+        return None
+    if any(one.kind == "Pod" for one in facts.graph.before(ref, "selects")):
         return None
     behind = [b for b in backends.candidates(facts).get(ref.namespace, []) if backends.selects(service, b)]
     workloads = [b for b in behind if b.ref.kind in {"Deployment", "StatefulSet", "ReplicaSet"}]
@@ -100,36 +100,29 @@ def _on_demand(facts: Facts, workload: Ref) -> bool:
 
 
 def _complaining(facts: Facts, service: Ref, users: list[tuple[hosts.Client, hosts.Host]]) -> list[Ref]:
+    """Those who name it and are in trouble, and whoever says that it cannot be reached."""
     ailing = {one.workload for one in trouble.troubled(facts)}
-    found: list[Ref] = []
-    for client, _ in users:
-        said = {
-            hosts.service(facts, client.ref.namespace, peer.host)
-            for pod, _, log in hosts.logs_read(facts, client.ref.namespace)
-            if facts.workload(pod) == client.ref
-            for peer in unreached(log.splitlines())
-        }
-        if client.ref in ailing or service in said:
-            found.append(client.ref)
-    return found
+    found = {client.ref for client, _ in users} & ailing
+    for pod, _, log in hosts.logs_read(facts, service.namespace):
+        if service in {hosts.service(facts, service.namespace, peer.host) for peer in unreached(log.splitlines())}:
+            found.add(facts.workload(pod))
+    return sorted(found)
 
 
 def _scaled(facts: Facts, idle: Idle) -> Finding:
-    callers = [client.ref for client, _ in idle.users]
-    needed = " and ".join(
-        words
-        for words in (
-            f"{lib.some(map(str, idle.ingresses))} sends to it" if idle.ingresses else "",
-            f"{lib.some(map(str, callers))} calls it" if callers else "",
-        )
-        if words
-    )
+    callers = sorted({*(client.ref for client, _ in idle.users), *idle.complaining})
+    needs = [
+        *([f"{lib.some(map(str, idle.ingresses))} sends to it"] if idle.ingresses else []),
+        *([f"{lib.some(map(str, callers))} calls it"] if callers else []),
+    ]
+    # An open door says nothing of anybody who comes.
+    needed = " and ".join(needs) or f"it is of type {fields.text(idle.service, 'spec', 'type')}"
     hurt = bool(idle.ingresses or idle.complaining)
     return Finding(
         cause="workload-scaled-to-zero",
         object=idle.workload,
-        severity="critical" if hurt else "warning",
-        confidence="certain" if hurt else "likely",
+        severity="critical" if hurt else "warning" if callers else "info",
+        confidence="certain" if hurt else "likely" if callers else "possible",
         summary=(
             f"{idle.workload} is scaled to 0 replicas, so that Service {idle.ref.name} has no backend, while {needed}."
         ),
@@ -189,8 +182,8 @@ def _too_broad(facts: Facts, service: Obj, mixed: programs.Mixed) -> Finding:
     return Finding(
         cause="service-selector-too-broad",
         object=ref,
-        severity="critical" if mixed.refused and serving else "warning",
-        confidence="certain" if mixed.refused else "likely",
+        severity="info" if not mixed.sure else "critical" if mixed.refused and serving else "warning",
+        confidence="possible" if not mixed.sure else "certain" if mixed.refused else "likely",
         summary=(
             f"Service {ref.name} selects {lib.some(str(b.ref) for b in mixed.foreign)} beside "
             f"{lib.some(str(b.ref) for b in mixed.own)}: {mixed.why}, so that a share of its traffic goes astray."

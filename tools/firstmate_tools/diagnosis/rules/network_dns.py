@@ -184,8 +184,8 @@ def coredns_config(facts: Facts) -> Verdicts:
     yield Finding(
         cause=INVALID,
         object=ref,
-        severity="critical" if complaints or not ready or not first.sure else "warning",
-        confidence="certain" if first.sure else "likely",
+        severity="critical" if complaints or not ready else "warning",
+        confidence="certain" if first.sure else "likely" if complaints or first.often else "possible",
         summary=(
             f"The configuration of the cluster's DNS is wrong: the Corefile in {ref} {first.why}. "
             f"{ready} of {lib.count(len(pods), 'DNS pod')} ready."

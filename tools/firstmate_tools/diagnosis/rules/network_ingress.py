@@ -23,7 +23,7 @@ LEGACY = "kubernetes.io/ingress.class"
 IS_DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
 """The finalizer that a cloud's controller puts on a Service before it makes a load balancer."""
-SILENCE = timedelta(minutes=5)
+SILENCE = timedelta(minutes=3)
 """After which a load balancer of which nobody speaks is missing."""
 REFUSALS = ("SyncLoadBalancerFailed", "UnAvailableLoadBalancer", "CreatingLoadBalancerFailed")
 """Reasons of k8s.io/cloud-provider controllers/service/controller.go (v0.36) and of older ones."""

@@ -77,6 +77,7 @@ def _internal(facts: Facts, service: Obj, ref: Ref, there: set[str]) -> Iterator
             lost[client.ref] |= far
             shown.append(fact(host.holder or client.ref, host.field, host.value))
     if not lost:
+        yield from _unknown_callers(facts, service, ref, there)
         return
     nodes = {node for far in lost.values() for node in far}
     yield Finding(
@@ -96,6 +97,29 @@ def _internal(facts: Facts, service: Obj, ref: Ref, there: set[str]) -> Iterator
         ),
         affects=(*backends.workloads_behind(facts, ref), *sorted(lost)[:MOST_NAMED]),
         next=(lib.ask("get", "the Service as it is", kind="service", name=ref.name, namespace=ref.namespace),),
+    )
+
+
+def _unknown_callers(facts: Facts, service: Obj, ref: Ref, there: set[str]) -> Iterator[Finding]:
+    """Nobody here is seen to call it: nodes without a pod are a weakness, unless each has one by design."""
+    behind = backends.workloads_behind(facts, ref)
+    nodes = {fields.name_of(node) for node in facts.everywhere(kinds.NODE) if _serves(node)}
+    if hosts.users(facts, ref) or all(one.kind == "DaemonSet" for one in behind) or nodes <= there:
+        return
+    yield Finding(
+        cause=LOCAL,
+        object=ref,
+        severity="info",
+        confidence="possible",
+        summary=(
+            f"Service {ref.name} keeps traffic on its caller's node (internalTrafficPolicy Local), and "
+            f"{lib.count(len(nodes - there), 'node')} ({lib.some(nodes - there)}) has no ready pod: callers there fail."
+        ),
+        evidence=(
+            quote(ref, service, "spec", "internalTrafficPolicy"),
+            fact(ref, "nodes with a ready pod", ", ".join(sorted(there)[:10])),
+        ),
+        affects=tuple(behind),
     )
 
 

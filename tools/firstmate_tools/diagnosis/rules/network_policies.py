@@ -147,13 +147,17 @@ def policy_blocks(facts: Facts) -> Verdicts:
 
 
 def _blocked(facts: Facts) -> tuple[Blocked, ...]:
-    policies = [netpol.read(policy) for policy in facts.everywhere(kinds.NETWORK_POLICY)]
+    policies: dict[str, list[Policy]] = defaultdict(list)
+    for policy in facts.everywhere(kinds.NETWORK_POLICY):
+        policies[fields.namespace_of(policy)].append(netpol.read(policy))
     if not policies:
         return ()
     found: list[Blocked] = []
     for need in neededflows.needs(facts):
-        verdicts = [netpol.verdict(policies, flow) for flow in need.flows]
-        if any(verdict.allowed is not False for verdict in verdicts):
+        ends = {end.namespace for flow in need.flows[:1] for end in (flow.source, flow.target)}
+        near = [policy for place in sorted(ends) for policy in policies.get(place, [])]
+        verdicts = [netpol.verdict(near, flow) for flow in need.flows] if near else []
+        if not verdicts or any(verdict.allowed is not False for verdict in verdicts):
             continue
         direction = verdicts[0].direction or "ingress"
         policy, why = _to_mend(verdicts[0].isolating, need.flows[0], direction)

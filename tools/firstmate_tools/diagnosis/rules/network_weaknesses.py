@@ -43,16 +43,18 @@ def tenants_reach_each_other(facts: Facts) -> Verdicts:
     owned = {fields.name_of(one): tenant for one in facts.everywhere(kinds.NAMESPACE) if (tenant := _tenant(one))}
     if len(set(owned.values())) < 2:
         return
-    policies = [netpol.read(policy) for policy in facts.everywhere(kinds.NETWORK_POLICY)]
+    policies: dict[str, list[netpol.Policy]] = defaultdict(list)
+    for policy in facts.everywhere(kinds.NETWORK_POLICY):
+        policies[fields.namespace_of(policy)].append(netpol.read(policy))
     bare: dict[str, list[Ref]] = defaultdict(list)
     judged: dict[tuple[str, str], bool] = {}
     for pod in facts.all(kinds.POD):
         place = fields.namespace_of(pod)
         if place in owned and not podstate.finished(pod) and not podstate.terminating(pod):
-            end = netpol.of_pod(pod, place)
-            alike = (place, repr(sorted(end.labels.items())))
+            alike = (place, repr(sorted(fields.labels_of(pod).items())))
             if alike not in judged:
-                judged[alike] = not end.host_network and _is_open(policies, end, owned)
+                end = netpol.of_pod(pod, place)
+                judged[alike] = not end.host_network and _is_open(policies.get(place, []), end, owned)
             if judged[alike]:
                 bare[place].append(facts.workload(ref_of(pod, kinds.POD)))
     for place, workloads in sorted(bare.items()):
@@ -68,7 +70,11 @@ def tenants_reach_each_other(facts: Facts) -> Verdicts:
             ),
             evidence=(
                 fact(Ref("Namespace", "", place), "metadata.labels", owned[place]),
-                fact(Ref("Namespace", "", place), "network policies", _names(policies, place) or "none"),
+                fact(
+                    Ref("Namespace", "", place),
+                    "network policies",
+                    lib.some(policy.ref.name for policy in policies.get(place, [])) or "none",
+                ),
             ),
             affects=tuple(sorted(set(workloads))[:MOST_NAMED]),
             culprit=place,
@@ -80,19 +86,17 @@ def _tenant(namespace: Obj) -> str:
     return next((labels[key] for key in sorted(labels) if _TENANT.search(key) and labels[key]), "")
 
 
-def _is_open(policies: list[netpol.Policy], end: netpol.Endpoint, owned: dict[str, str]) -> bool:
+def _is_open(inbound: list[netpol.Policy], end: netpol.Endpoint, owned: dict[str, str]) -> bool:
     """Whether a pod of another tenant certainly reaches a pod on some port."""
+    isolating = netpol.selecting(inbound, end, "ingress")
+    if not any(policy.ingress for policy in isolating):
+        return not isolating
     for place, tenant in sorted(owned.items()):
         if tenant != owned[end.namespace]:
             stranger = netpol.Endpoint(place, {}, partial=True)
-            inbound = [policy for policy in policies if policy.ref.namespace == end.namespace]
             if netpol.verdict(inbound, netpol.Flow(stranger, end, 1)).allowed is True:
                 return True
     return False
-
-
-def _names(policies: list[netpol.Policy], place: str) -> str:
-    return lib.some(policy.ref.name for policy in policies if policy.ref.namespace == place)
 
 
 @rule(
