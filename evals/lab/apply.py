@@ -91,13 +91,14 @@ class _Setup:
 
     def __init__(self, lab: Lab, scenario: Scenario, ledger: Ledger) -> None:
         self._client: LabClient = lab.client
+        self._server = lab.server
         self._kubelet_port = lab.ports.kwok
         self._scenario = scenario
         self._ledger = ledger
         self._new_nodes: list[str] = []
 
     def apply_file(self, name: str) -> None:
-        for document in documents(self._scenario.file(name)):
+        for document in documents(self._scenario.file(name), self._server):
             try:
                 self.apply(document)
             except LabError as error:
@@ -188,14 +189,18 @@ class _Setup:
             time.sleep(0.2)
 
 
-def documents(path: Path) -> list[Object]:
+def documents(path: Path, server: str = "") -> list[Object]:
     """The objects of a manifest file; Lists taken apart, fields that only a server writes left out.
+
+    Args:
+        server: what `${LAB_SERVER}` stands for: the address of the lab's API server, the one TLS server that is sure to
+            answer, for a webhook that is there and not trusted.
 
     Raises:
         SetupError: no valid YAML, or a document that is no object.
     """
     try:
-        found = [document for document in yaml.safe_load_all(path.read_text()) if document]
+        found = [document for document in yaml.safe_load_all(path.read_text().replace("${LAB_SERVER}", server)) if document]
     except yaml.YAMLError as error:
         raise SetupError(f"{path.name}: no valid YAML: {error}") from error
     flat: list[Object] = []

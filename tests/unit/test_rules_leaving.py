@@ -74,7 +74,7 @@ def test_why_the_controller_is_not_there_is_the_root():
         [going(since=20, remaining="pods. has 3 resource instances")],
         [going(since=20, remaining="")],
         [going(FINALIZER, since=60), controller()],
-        [going(FINALIZER, since=2)],
+        [going(FINALIZER, since=1)],
         [going("kubernetes.io/pvc-protection", since=60)],
         [going("foregroundDeletion", since=60)],
         [going("finalizers.example.com/cleanup", since=60)],
@@ -137,7 +137,7 @@ def test_an_object_whose_finalizer_nobody_removes():
     [
         [held("service.k8s.aws/resources", since=60), controller("aws-load-balancer-controller", "kube-system")],
         [held("service.kubernetes.io/load-balancer-cleanup", since=60)],
-        [held("service.k8s.aws/resources", since=2)],
+        [held("service.k8s.aws/resources", since=1)],
         [held(FINALIZER), going(FINALIZER, since=3)],
     ],
 )

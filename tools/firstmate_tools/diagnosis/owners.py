@@ -19,9 +19,9 @@ from firstmate_tools.refs import Ref, ref_of
 RUNNERS = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET)
 State = Literal["missing", "scaled to zero", "not ready", "runs", "control plane", "unknown"]
 AT_WORK: dict[State, timedelta] = {
-    "missing": timedelta(seconds=5),
-    "scaled to zero": timedelta(seconds=5),
-    "not ready": timedelta(seconds=5),
+    "missing": timedelta(seconds=2),
+    "scaled to zero": timedelta(seconds=2),
+    "not ready": timedelta(seconds=2),
     "runs": timedelta(minutes=10),
     "control plane": timedelta(minutes=10),
     "unknown": timedelta(minutes=10),
