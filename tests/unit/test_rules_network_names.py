@@ -11,7 +11,7 @@ from verdicts import app, bystanders, damaged, linked, severe, shuffled, verdict
 from firstmate_tools import kinds
 from firstmate_tools.diagnosis.clusterdns import SERVICE
 from firstmate_tools.diagnosis.findings import Finding
-from firstmate_tools.diagnosis.rule import GetWant, LogWant, Want, all_rules
+from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, Want, all_rules
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
 
@@ -214,6 +214,18 @@ def test_dns_is_looked_at_only_where_something_is_wrong() -> None:
     how: dict[str, Any] = {"scope": SHOP, "unknown": (kinds.SERVICE,)}
     assert GetWant(kinds.SERVICE, SERVICE) not in wanted(*front(), **how)
     assert GetWant(kinds.SERVICE, SERVICE) in wanted(*front(**CRASH), **how)
+
+
+def test_what_stands_behind_dns_is_read_where_it_has_no_address() -> None:
+    kube_system = (kinds.SERVICE, kinds.POD, kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.ENDPOINT_SLICE)
+    facts = facts_of(scope=SHOP, unknown=kube_system)
+    facts.put(kinds.POD, "shop", front(**CRASH)[2:])
+    facts.put_one(kinds.SERVICE, SERVICE, dns()[-2])
+    for known in ((kinds.ENDPOINT_SLICE,), (kinds.POD,)):
+        for kind in known:
+            facts.put(kind, "kube-system", [])
+        asked = {want for rule in all_rules() if rule.wants for want in rule.wants(facts)}
+        assert ListWant(kinds.DEPLOYMENT, "kube-system") in asked
 
 
 @pytest.mark.parametrize(

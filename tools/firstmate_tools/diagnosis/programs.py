@@ -51,7 +51,7 @@ def mixed(facts: Facts, service: Obj) -> Mixed | None:
         # What declares no port at all may still have it; then labels must say as well that it is something else.
         foreign = [b for b in foreign if _ports(b) or all(_differ(b, own) or _is_task(b) for own in having)]
         if foreign:
-            return Mixed(having, foreign, bool(_ports(foreign[0])), "which has no port that the Service sends to")
+            return Mixed(having, foreign, bool(_ports(foreign[0])), "without the port that it sends to")
         return None
     if _metrics(service):
         return None

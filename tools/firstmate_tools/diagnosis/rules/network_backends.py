@@ -186,7 +186,7 @@ def _too_broad(facts: Facts, service: Obj, mixed: programs.Mixed) -> Finding:
         confidence="possible" if not mixed.sure else "certain" if mixed.refused else "likely",
         summary=(
             f"Service {ref.name} selects {lib.some(str(b.ref) for b in mixed.foreign)} beside "
-            f"{lib.some(str(b.ref) for b in mixed.own)}: {mixed.why}, so that a share of its traffic goes astray."
+            f"{lib.some(str(b.ref) for b in mixed.own)}, {mixed.why}, so that a share of its traffic goes astray."
         ),
         evidence=(
             quote(ref, service, "spec", "selector"),

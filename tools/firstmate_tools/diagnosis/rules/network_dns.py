@@ -46,10 +46,13 @@ def servers(facts: Facts) -> Iterable[Want]:
     if not _suspected(facts) or (facts.knows(kinds.SERVICE, PLACE) and facts.get(SERVICE) is None):
         return
     yield from [GetWant(kinds.SERVICE, SERVICE)] if not facts.knows(kinds.SERVICE, PLACE) else []
-    if facts.get(SERVICE) is None or facts.knows(kinds.POD, PLACE):
+    if facts.get(SERVICE) is None:
         return
-    yield ListWant(kinds.ENDPOINT_SLICE, PLACE)
-    if facts.knows(kinds.ENDPOINT_SLICE, PLACE) and not _ready_addresses(facts):
+    known = facts.knows(kinds.POD, PLACE)
+    if not known:
+        yield ListWant(kinds.ENDPOINT_SLICE, PLACE)
+    nobody = known and not any(podstate.ready(pod) for pod in clusterdns.pods(facts))
+    if nobody or (facts.knows(kinds.ENDPOINT_SLICE, PLACE) and not _ready_addresses(facts)):
         yield from (ListWant(kind, PLACE) for kind in (kinds.POD, kinds.DEPLOYMENT, kinds.REPLICA_SET))
 
 

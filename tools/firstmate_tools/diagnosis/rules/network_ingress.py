@@ -145,7 +145,8 @@ def _lack(facts: Facts, ingress: Ref, path: str, backend: Obj) -> tuple[str, Evi
 
 
 def _leads_nowhere(ref: Ref, lacks: list[tuple[str, Evidence, Evidence]], every: list[tuple[str, Obj]]) -> Finding:
-    more = f" So do {len(lacks) - 1} more of its {len(every)} backends." if len(lacks) > 1 else ""
+    others = f"{len(lacks) - 1} more of its {len(every)} backends"
+    more = f" {others} lead nowhere either." if len(lacks) > 1 else ""
     return Finding(
         cause="ingress-backend-missing",
         object=ref,

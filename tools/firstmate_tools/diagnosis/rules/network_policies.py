@@ -174,7 +174,7 @@ def _to_mend(isolating: tuple[Policy, ...], flow: Flow, direction: Direction) ->
         for allowed, peer, port in netpol.fits(policy, flow, direction):
             if peer and port is False and allowed.ports and allowed.peers:
                 ports = lib.some(f"{one.name or one.number or 'any'}/{one.protocol}" for one in allowed.ports)
-                right_peer.append((policy, f"for them it lets through only {ports}"))
+                right_peer.append((policy, f"it lets that through on {ports} only"))
             elif port and peer is False and (allowed.ports or not policy.everywhere):
                 alike = any(_alike(one.pods, other.labels) for one in allowed.peers)
                 right_port.append((policy, "its rule for this port means other pods or namespaces", alike))
@@ -206,8 +206,6 @@ def _finding(facts: Facts, ref: Ref, group: list[Blocked]) -> Finding:
     others = len({(one.need.who, one.need.to) for one in group}) - 1
     more = f" {lib.count(others, 'more needed connection')} fares the same." if others == 1 else ""
     more = more or (f" {others} more needed connections fare the same." if others else "")
-    side = "out of" if first.direction == "egress" else "to"
-    whose = first.need.who if first.direction == "egress" else first.need.label
     policy = facts.get(ref) or {}
     return Finding(
         cause=CAUSE,
@@ -216,7 +214,7 @@ def _finding(facts: Facts, ref: Ref, group: list[Blocked]) -> Finding:
         confidence="certain" if first.need.said is not None else "likely",
         summary=(
             f"NetworkPolicy {ref.name} keeps {first.need.who} from {first.need.label} on port {first.flow.port}/"
-            f"{first.flow.protocol}, which it needs: of what goes {side} {whose}, {first.why}.{more}"
+            f"{first.flow.protocol}, which it needs: {first.why} ({first.direction}).{more}"
         ),
         evidence=tuple(_evidence(ref, policy, first)),
         affects=(*callers, *sorted({one.need.to for one in group if one.need.to != DNS})),
