@@ -58,7 +58,6 @@ UNWRITTEN: set[str] = {
     "pod-priority-preemption",
     "pod-security-groups-eni",
     "pv-stuck-terminating",
-    "rbac-forbidden",
     "sandbox-runtime-failure",
     "spot-interruption",
     "static-aws-credentials",
