@@ -179,7 +179,7 @@ class FakeCluster:
         tail = lines if request.tail_lines is None else lines[max(0, len(lines) - request.tail_lines) :]
         return "".join(tail).encode()[-request.limit_bytes :].decode("utf-8", "replace")
 
-    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000, only: str = "") -> str:
         request = text_request(path)
         if self.grant is not None:
             policy.check("GET", request.target, None, self.grant)

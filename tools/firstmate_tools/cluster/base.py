@@ -167,7 +167,7 @@ class Cluster(Protocol):
         """
         ...
 
-    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000, only: str = "") -> str:
         """What a path that is no resource answers with, such as `/metrics` or `/readyz?verbose`.
 
         Health endpoints answer with the checks that failed; that is their text, no error. Invalid UTF-8 becomes �,
@@ -177,6 +177,7 @@ class Cluster(Protocol):
             path: declared as `NonResource` (without the query), or the metrics of an EKS control plane, declared as
                 `Read` with the subresource `metrics`.
             limit_bytes: the most that is taken; more is a failed read, since sums over a part would be wrong.
+            only: of a text that is long the lines that hold this, which costs a tenth.
 
         Raises:
             ReadError: no answer.

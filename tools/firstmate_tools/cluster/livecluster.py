@@ -23,7 +23,7 @@ from .flights import Sink, Whole
 from .gateway import Call, Gateway
 from .logtail import LogTail
 from .paging import Plan, page_size, walk
-from .parse import parse_item, plain_text
+from .parse import lines_with, parse_item, plain_text
 from .wire import JSON, LOG, METADATA, Request, get_request, text_request
 
 if TYPE_CHECKING:
@@ -128,13 +128,13 @@ class LiveCluster:
             raise ObjectNotFoundError(f"The node no longer holds the log of {asked.about}.")
         return text
 
-    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000, only: str = "") -> str:
         whole = Whole(limit_bytes)
         try:
             await self._stream(text_request(path), whole)
         except UnhealthyError as unhealthy:
             return plain_text(unhealthy.text)
-        return await asyncio.to_thread(lambda: plain_text(whole.body().decode("utf-8", "replace")))
+        return await asyncio.to_thread(lambda: plain_text(lines_with(only, whole.body().decode("utf-8", "replace"))))
 
     async def kinds(self) -> Sequence[Kind]:
         return await self._source.kinds(self._gateway, self._call)

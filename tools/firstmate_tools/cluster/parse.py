@@ -90,6 +90,11 @@ def plain_text(value: str) -> str:
     return redact_shapes(value.translate(_CONTROLS))
 
 
+def lines_with(word: str, text: str) -> str:
+    """The lines of a text that hold a word; all of it where the word is ""."""
+    return "\n".join(line for line in text.split("\n") if word in line) if word else text
+
+
 def objects_of(value: Obj, what: str) -> list[Obj]:
     """The items of a list, not yet scrubbed: `itemstream` scrubs them one by one.
 

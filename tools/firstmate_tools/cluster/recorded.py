@@ -38,7 +38,7 @@ from .base import Access, Form, Listing, LogRequest, Usage
 from .layouts.objects import order_key
 from .layouts.recording import Recording
 from .logtext import cut_log
-from .parse import plain_text
+from .parse import lines_with, plain_text
 from .selectors import field_test, label_test
 from .wire import get_request, list_request, text_request
 
@@ -195,7 +195,7 @@ class SnapshotCluster:
             return ObjectNotFoundError(f"There is no log yet for {which}.")
         return unknown
 
-    async def text(self, path: str, *, limit_bytes: int = 50_000_000) -> str:
+    async def text(self, path: str, *, limit_bytes: int = 50_000_000, only: str = "") -> str:
         """As `Cluster.text`: with the query that gives most, whatever was asked."""
         request = text_request(path)
         policy.check(request.method, request.target, request.body, self._grant)
@@ -204,7 +204,7 @@ class SnapshotCluster:
         text = await asyncio.to_thread(self._recording.text, request.path)
         if len(text) > limit_bytes:
             raise FailedReadError("The answer is larger than this program takes.", "Ask for less at a time.")
-        return plain_text(text)
+        return plain_text(lines_with(only, text))
 
     async def kinds(self) -> Sequence[Kind]:
         """Those that discovery gave when it was recorded, else those of which it holds something."""

@@ -84,9 +84,12 @@ def _name(text: str) -> str:
         return ""
 
 
+_DATA = ("data.", "binaryData.", "stringData.")
+
+
 def data_changed_at(holder: Obj) -> datetime | None:
     """When the data of a ConfigMap or Secret last changed, None where that is not known to be after it was made."""
-    times = [c.at for c in changes(holder) if c.at and any(p.startswith(("data.", "binaryData.", "stringData.")) for p in c.paths)]
+    times = [c.at for c in changes(holder) if c.at and any(path.startswith(_DATA) for path in c.paths)]
     made = fields.time_at(holder, "metadata", "creationTimestamp")
     newest = max(times, default=None)
     return newest if newest is not None and (made is None or newest > made) else None

@@ -99,6 +99,7 @@ class Facts:
         self._events: dict[Ref, list[EventRow]] = defaultdict(list)
         self._event_lists: dict[str | None, list[EventRow]] = {}
         self._logs: dict[LogKey, str] = {}
+        self._texts: dict[str, str] = {}
         self._derived: dict[object, object] = {}
         self.version = 0
         """Grows whenever something is observed that was not known before."""
@@ -148,6 +149,11 @@ class Facts:
     def put_log(self, key: LogKey, content: str) -> None:
         if self._logs.get(key) != content:
             self._logs[key] = content
+            self._turn()
+
+    def put_text(self, path: str, content: str) -> None:
+        if self._texts.get(path) != content:
+            self._texts[path] = content
             self._turn()
 
     def _changed(self, kind: Kind, sides: tuple[Shelf, Shelf]) -> None:
@@ -218,6 +224,10 @@ class Facts:
     def log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str | None:
         """The end of a container's log, None where it was not read or does not exist."""
         return self._logs.get((namespace, pod, container, previous))
+
+    def text(self, path: str) -> str | None:
+        """What was read of a path that is no resource, None where it was not."""
+        return self._texts.get(path)
 
     def logs(self) -> list[tuple[LogKey, str]]:
         """Every log that was read, by its key: for what any program may say."""

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from firstmate_tools import fields
 from firstmate_tools.cluster.base import Cluster, LogRequest
 from firstmate_tools.diagnosis.facts import EventRow, Facts, event_row
-from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, ReasonWant, Want
+from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, ReasonWant, TextWant, Want
 from firstmate_tools.diagnosis.slim import slimmer
 from firstmate_tools.errors import DeniedError, ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import EVENT, Kind, custom, known
-from firstmate_tools.reads import Read
+from firstmate_tools.reads import NonResource, Read
 from firstmate_tools.results import Coverage, NotChecked
 
 MOST_LOGS = 10
@@ -71,8 +71,9 @@ class Observer:
         gets = [want for want in gets if not want.optional]
         logs = sorted((want for want in fresh if isinstance(want, LogWant)), key=lambda want: want.aside)
         reasons = [want for want in fresh if isinstance(want, ReasonWant)]
+        texts = [want for want in fresh if isinstance(want, TextWant)]
         self._done.update(fresh)
-        if not (lists or gets or asides or logs or reasons):
+        if not (lists or gets or asides or logs or reasons or texts):
             return False
         self._note_cut(len(gets) - MOST_GETS, "objects that the evidence names")
         self._note_cut(len(logs) - MOST_LOGS, "logs of failing containers")
@@ -82,6 +83,7 @@ class Observer:
             *(self._get(want) for want in gets[:MOST_GETS]),
             *(self._log(want) for want in logs[:MOST_LOGS]),
             *(self._reason(want) for want in reasons),
+            *(self._text(want) for want in texts),
             self._asides(asides),
         )
         return True
@@ -162,6 +164,20 @@ class Observer:
             self.missing[EVENT.resource] = NotChecked.of(EVENT.resource, error)
         else:
             self.facts.put_events(listing.items, only)
+
+    async def _text(self, want: TextWant) -> None:
+        try:
+            (access,) = await self.cluster.access([NonResource(want.path, optional=True)], None)
+            if not access.allowed:
+                how = f"`firstmate rbac --secrets` prints a role that allows {want.path} too."
+                self.missing[want.path] = NotChecked(what=want.path, why="not_configured", how_to_enable=how)
+                return
+            content = await self.cluster.text(want.path, only=want.only)
+        except ReadError as error:
+            self.missing[want.path] = NotChecked(what=want.path, why="not_asked", how_to_enable=error.hint or None)
+        else:
+            self.facts.put_text(want.path, content)
+            self.checked.add(want.path)
 
     def _aside(self, namespace: str | None) -> bool:
         """Whether events of this namespace are read only for what kubelets say of their nodes there."""

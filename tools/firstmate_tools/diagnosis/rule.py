@@ -20,7 +20,7 @@ from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.graph import Edge
 from firstmate_tools.kinds import Kind
-from firstmate_tools.reads import Read
+from firstmate_tools.reads import NonResource, Read
 from firstmate_tools.refs import Ref
 
 
@@ -59,7 +59,15 @@ class ReasonWant:
     reason: str
 
 
-Want = ListWant | GetWant | LogWant | ReasonWant
+@dataclass(frozen=True, slots=True, order=True)
+class TextWant:
+    """The lines of a path that is no resource (`/metrics`) that hold a word; asked for by a review first."""
+
+    path: str
+    only: str
+
+
+Want = ListWant | GetWant | LogWant | ReasonWant | TextWant
 Verdicts = Iterator[Finding | RuledOut]
 
 
@@ -111,12 +119,12 @@ class Rule:
     causes: tuple[str, ...]
     judge: Callable[[Facts], Verdicts]
     observes: tuple[Kind, ...]
-    digs: tuple[Read, ...]
+    digs: tuple[Read | NonResource, ...]
     wants: Callable[[Facts], Iterable[Want]] | None
     explains: tuple[Explains, ...]
     confirms: tuple[Kind, ...]
 
-    def reads(self) -> Iterator[Read]:
+    def reads(self) -> Iterator[Read | NonResource]:
         """Everything that the rule may read."""
         for kind in self.observes:
             yield Read(kind, ("list",))
@@ -130,7 +138,7 @@ def rule(
     *,
     causes: tuple[str, ...],
     observes: tuple[Kind, ...],
-    digs: tuple[Read, ...] = (),
+    digs: tuple[Read | NonResource, ...] = (),
     wants: Callable[[Facts], Iterable[Want]] | None = None,
     explains: tuple[Explains, ...] = (),
     confirms: tuple[Kind, ...] = (),

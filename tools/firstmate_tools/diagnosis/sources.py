@@ -12,6 +12,7 @@ from firstmate_tools.diagnosis.cause import Source
 from firstmate_tools.diagnosis.causes import CAUSES
 from firstmate_tools.diagnosis.rule import Rule, all_rules
 from firstmate_tools.kinds import Kind, custom
+from firstmate_tools.reads import Read
 from firstmate_tools.results import NotChecked
 
 PLACES: dict[Source, str] = {
@@ -66,7 +67,7 @@ def _not_installed(rules: Collection[Rule], absent: Collection[Kind]) -> list[No
     gone: dict[str, set[str]] = {}
     there: set[str] = set()
     for rule in rules:
-        wanted = {read.kind for read in rule.reads() if custom(read.kind)}
+        wanted = {read.kind for read in rule.reads() if isinstance(read, Read) and custom(read.kind)}
         for cause in rule.causes:
             label = PRODUCTS.get(CAUSES[cause].source)
             if wanted and label is not None:
