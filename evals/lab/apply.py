@@ -193,14 +193,16 @@ def documents(path: Path, server: str = "") -> list[Object]:
     """The objects of a manifest file; Lists taken apart, fields that only a server writes left out.
 
     Args:
-        server: what `${LAB_SERVER}` stands for: the address of the lab's API server, the one TLS server that is sure to
-            answer, for a webhook that is there and not trusted.
+        server: what `${LAB_SERVER}` stands for: the address of the lab's API server, the one TLS server that is sure
+            to answer, for a webhook that is there and not trusted.
 
     Raises:
         SetupError: no valid YAML, or a document that is no object.
     """
     try:
-        found = [document for document in yaml.safe_load_all(path.read_text().replace("${LAB_SERVER}", server)) if document]
+        found = [
+            document for document in yaml.safe_load_all(path.read_text().replace("${LAB_SERVER}", server)) if document
+        ]
     except yaml.YAMLError as error:
         raise SetupError(f"{path.name}: no valid YAML: {error}") from error
     flat: list[Object] = []

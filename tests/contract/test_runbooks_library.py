@@ -42,6 +42,7 @@ UNWRITTEN: set[str] = {
     "image-arch-mismatch",
     "image-pull-rate-limit",
     "image-registry-unreachable",
+    "immutable-field-update",
     "ingress-5xx-upstream",
     "ingress-not-reconciled",
     "instance-capacity-insufficient",

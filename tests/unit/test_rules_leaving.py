@@ -138,7 +138,7 @@ def test_an_object_whose_finalizer_nobody_removes():
         [held("service.k8s.aws/resources", since=60), controller("aws-load-balancer-controller", "kube-system")],
         [held("service.kubernetes.io/load-balancer-cleanup", since=60)],
         [held("service.k8s.aws/resources", since=1)],
-        [held(FINALIZER), going(FINALIZER, since=3)],
+        [held(FINALIZER), going(FINALIZER, since=1)],
     ],
 )
 def test_a_finalizer_whose_controller_is_at_work_is_no_fault(objects: list[Obj]):

@@ -12,6 +12,10 @@ def stateful_set(**rest):
     return obj("StatefulSet", "db", api="apps/v1", spec={"replicas": 2}, status={"replicas": 0}, **rest)
 
 
+def leaving(seconds_ago, *finalizers):
+    return obj("Service", "db-old", metadata={"deletionTimestamp": ago(seconds_ago), "finalizers": list(finalizers)})
+
+
 def job(*conditions):
     return obj("Job", "import", api="batch/v1", spec={"completions": 1}, status={"conditions": list(conditions)})
 
@@ -39,6 +43,8 @@ def with_condition(made, *conditions):
         ([with_condition(node("n1"), condition("DiskPressure"))], "n1", "DiskPressure"),
         ([{**node("n1"), "status": {}}], "n1", "not reported"),
         ([pod("web", waiting="CrashLoopBackOff", restarts=9)], "web", "CrashLoopBackOff"),
+        ([obj("Namespace", "old", None, metadata={"deletionTimestamp": ago(900)})], "old", "Terminating"),
+        ([leaving(900, "acme.example/x")], "db-old", "waits for acme.example/x"),
     ],
 )
 def test_what_is_broken_is_listed(objects, name, word):
@@ -54,6 +60,8 @@ def test_what_is_broken_is_listed(objects, name, word):
         [stateful_set(metadata={"creationTimestamp": ago(5)})],
         [job(condition("Complete"))],
         [deployment("web", spec={"paused": True})],
+        [obj("Namespace", "old", None, metadata={"deletionTimestamp": ago(60)})],
+        [leaving(60, "acme.example/x")],
     ],
 )
 def test_what_is_well_is_not(objects):

@@ -2,15 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from firstmate_tools import fields, kinds, nodestate, podstate, rollout
-from firstmate_tools.diagnosis import claims, lib, refusals, sicknodes, spent
+from firstmate_tools.diagnosis import claims, leaving, lib, refusals, sicknodes, spent
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.link import Root
 from firstmate_tools.diagnosis.report import Unexplained
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.results import ObjectRef
 from firstmate_tools.text import untrusted
+
+LONG_LEAVING = timedelta(minutes=10)
+"""How long after its deletion an object may still be there before that alone is unwell."""
+PROTECTED = frozenset({"kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"})
 
 
 def unwell(facts: Facts) -> dict[Ref, str]:
@@ -23,6 +28,7 @@ def unwell(facts: Facts) -> dict[Ref, str]:
         *_rollouts(facts),
         *_nodes(facts),
         *_claims(facts),
+        *_leaving(facts),
     ):
         symptoms.setdefault(ref, symptom)
     return symptoms
@@ -91,6 +97,22 @@ def _claims(facts: Facts) -> Symptoms:
             continue
         rows = claims.told(facts, claim)
         yield claims.ref(claim), f"{claims.phase(claim)}{': ' + rows[0].message if rows else ''}"
+
+
+def _leaving(facts: Facts) -> Symptoms:
+    """Namespaces and other objects that were deleted long ago and have not gone."""
+    for namespace in leaving.namespaces(facts):
+        deleted = fields.time_at(namespace, "metadata", "deletionTimestamp")
+        if deleted is not None and facts.now - deleted > LONG_LEAVING:
+            yield ref_of(namespace, kinds.NAMESPACE), "Terminating"
+    for one in leaving.leaving(facts):
+        if one.ref.kind != "Node" and facts.now - one.since > LONG_LEAVING and not _kept_in_use(facts, one):
+            yield facts.workload(one.ref), f"{one.ref} is deleted and waits for {', '.join(one.finalizers)}"
+
+
+def _kept_in_use(facts: Facts, one: leaving.Leaving) -> bool:
+    """A claim or volume that pods use is kept for them, as it should be."""
+    return set(one.finalizers) <= PROTECTED and bool(facts.graph.after(one.ref, "mounts"))
 
 
 def _retried(facts: Facts, ref: Ref, pod: fields.Obj) -> bool:
