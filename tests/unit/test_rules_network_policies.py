@@ -3,13 +3,16 @@
 from typing import Any
 
 import pytest
-from builders import container, obj, pod, service
+from builders import container, facts_of, obj, pod, service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from verdicts import app, bystanders, damaged, linked, renamed, shuffled, verdicts
 
 from firstmate_tools import kinds
+from firstmate_tools.diagnosis.engine import judge
 from firstmate_tools.diagnosis.findings import Finding
+from firstmate_tools.diagnosis.rule import all_rules
+from firstmate_tools.diagnosis.rules.network_policies import OTHERS
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
 
@@ -171,6 +174,13 @@ def test_the_controller_of_an_ingress_needs_its_backend() -> None:
 )
 def test_default_deny_with_what_is_needed_is_well(policies: list[Obj]) -> None:
     assert blocked(*shop(), *policies) == []
+
+
+def test_policies_of_the_network_plugin_may_let_it_through() -> None:
+    facts = facts_of(*shop(), DENY)
+    facts.put(OTHERS[0], "shop", [obj("CiliumNetworkPolicy", "allow", api="cilium.io/v2")])
+    (found,) = [f for f in judge(facts, all_rules())[0] if f.cause == CAUSE]
+    assert (found.severity, found.confidence) == ("info", "possible")
 
 
 def test_what_nobody_needs_may_be_forbidden() -> None:

@@ -16,7 +16,7 @@ from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.diagnosis.hosts import Client, Host
 from firstmate_tools.fields import Obj
 from firstmate_tools.loglines import unreached
-from firstmate_tools.netpol import Endpoint, Flow
+from firstmate_tools.netpol import Endpoint, Flow, Policy
 from firstmate_tools.refs import Ref, controller_of, ref_of
 
 DNS = Ref("Service", "kube-system", "kube-dns")
@@ -196,6 +196,19 @@ def _behind(facts: Facts, service: Ref) -> list[Endpoint]:
 def _awake(facts: Facts) -> set[Ref]:
     """The workloads that want pods."""
     return {client.ref for client in hosts.clients(facts) if client.wanted}
+
+
+def is_shut(facts: Facts, policies: list[Policy]) -> bool:
+    """Whether policies isolate what an Ingress sends to, so that it matters where its controller runs."""
+    stranger = Endpoint("-", {}, partial=True)
+    for ingress in facts.all(kinds.INGRESS):
+        for to, _ in _sent(ingress):
+            for target in _behind(facts, to):
+                if netpol.selecting(policies, target, "ingress"):
+                    flows = [Flow(stranger, target, number) for number in sorted(set(target.ports.values()) or {80})]
+                    if any(netpol.verdict(policies, flow).allowed is not True for flow in flows):
+                        return True
+    return False
 
 
 def ingress_places(facts: Facts) -> list[str]:

@@ -33,6 +33,7 @@ OBSERVED = (
     kinds.DEPLOYMENT,
     kinds.REPLICA_SET,
     kinds.DAEMON_SET,
+    kinds.NODE,
 )
 
 
@@ -94,9 +95,15 @@ def coredns_down(facts: Facts) -> Verdicts:
             yield RuledOut(NOT_RUNNING, f"{lib.count(ready, 'pod')} of the cluster's DNS is ready")
         return
     above = clusterdns.workload(facts)
-    if _settling(facts, pods, above):
+    if _settling(facts, pods, above) or (above is None and _on_nodes(facts)):
         return
     yield _down(facts, service, pods, above)
+
+
+def _on_nodes(facts: Facts) -> bool:
+    """Whether nodes bring DNS themselves, as those of EKS Auto Mode do."""
+    auto = "eks.amazonaws.com/compute-type"
+    return any(fields.labels_of(node).get(auto) == "auto" for node in facts.everywhere(kinds.NODE))
 
 
 def _settling(facts: Facts, pods: list[Obj], above: Ref | None) -> bool:

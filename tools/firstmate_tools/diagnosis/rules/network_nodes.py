@@ -200,7 +200,7 @@ def kube_proxy(facts: Facts) -> Verdicts:
     """https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/#is-the-kube-proxy-working
 
     A cluster whose network plugin replaces kube-proxy has no such DaemonSet. A node that is itself unwell explains its
-    pods, and Fargate and virtual nodes have none.
+    pods; Fargate and virtual nodes have none, and nodes of EKS Auto Mode run it outside of the cluster.
     """
     proxy = facts.get(PROXY)
     if proxy is None or not (facts.knows(kinds.NODE) and facts.knows(kinds.POD, PROXY.namespace)):
@@ -221,7 +221,7 @@ def _needs_proxy(node: Obj) -> bool:
     labels = fields.labels_of(node)
     elsewhere = (
         labels.get("kubernetes.io/os", "linux") != "linux"
-        or labels.get("eks.amazonaws.com/compute-type") == "fargate"
+        or labels.get("eks.amazonaws.com/compute-type") in {"fargate", "auto"}
         or labels.get("type") == "virtual-kubelet"
     )
     return fields.condition(node, "Ready").get("status") == "True" and not elsewhere

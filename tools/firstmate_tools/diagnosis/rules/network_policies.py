@@ -16,7 +16,8 @@ from firstmate_tools.diagnosis.findings import Evidence, Finding, RuledOut, fact
 from firstmate_tools.diagnosis.neededflows import DNS, Need
 from firstmate_tools.diagnosis.rule import BACKENDS, GetWant, ListWant, LogWant, Verdicts, Want, explains, rule
 from firstmate_tools.fields import Obj
-from firstmate_tools.netpol import Direction, Flow, Policy
+from firstmate_tools.kinds import Kind
+from firstmate_tools.netpol import Direction, Flow, Policy, Verdict
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref
 from firstmate_tools.results import Severity
@@ -27,6 +28,13 @@ MOST_PLACES = 2
 MOST_MAPS = 6
 MOST_LOGS = 4
 ALIKE = 0.7
+OTHERS = (
+    Kind("CiliumNetworkPolicy", "ciliumnetworkpolicies", "cilium.io", "v2"),
+    Kind("CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", "cilium.io", "v2", namespaced=False),
+    Kind("NetworkPolicy", "networkpolicies", "crd.projectcalico.org", "v1"),
+    Kind("GlobalNetworkPolicy", "globalnetworkpolicies", "crd.projectcalico.org", "v1", namespaced=False),
+)
+"""Policies of network plugins, which may let through what those of Kubernetes do not. They are counted, not read."""
 _TOP = frozenset(
     {"com", "net", "org", "io", "dev", "example", "test", "local", "internal", "cloud", "app", "eu", "aws"}
 )
@@ -36,20 +44,20 @@ _TOP = frozenset(
 def wants(facts: Facts) -> Iterable[Want]:
     """What decides on the connections that are needed: settings, namespaces, what stands in other namespaces."""
     yield from _across(facts)
-    policies = facts.all(kinds.NETWORK_POLICY)
-    if not policies:
+    if not facts.everywhere(kinds.NETWORK_POLICY):
         return
-    maps = sorted({ref for client in hosts.clients(facts) for ref in hosts.config_maps(client)})
-    yield from (GetWant(kinds.CONFIG_MAP, ref) for ref in maps[:MOST_MAPS])
-    read = [netpol.read(policy) for policy in policies]
-    if any("egress" in policy.directions for policy in read):
-        yield GetWant(kinds.SERVICE, DNS)
-    routed = any("ingress" in policy.directions for policy in read) and facts.all(kinds.INGRESS)
-    if routed or any(peer.namespaces for p in read for r in (*p.ingress, *p.egress) for peer in r.peers):
+    if facts.all(kinds.NETWORK_POLICY):
+        maps = sorted({ref for client in hosts.clients(facts) for ref in hosts.config_maps(client)})
+        yield from (GetWant(kinds.CONFIG_MAP, ref) for ref in maps[:MOST_MAPS])
+    policies = facts.derived(_policies)
+    shut = neededflows.is_shut(facts, [policy for found in policies.values() for policy in found])
+    if shut or any(verdict.allowed is None for _, verdicts in facts.derived(_judged) for verdict in verdicts):
         yield ListWant(kinds.NAMESPACE)
-    if routed:
+    if shut:
         yield from (ListWant(kinds.POD, place) for place in neededflows.ingress_places(facts))
     yield from _logs(facts)
+    for place in sorted({one.policy.ref.namespace for one in facts.derived(_blocked)})[:MOST_PLACES]:
+        yield from (ListWant(kind, place if kind.namespaced else None) for kind in OTHERS)
 
 
 def _across(facts: Facts) -> Iterator[Want]:
@@ -115,10 +123,11 @@ class Blocked:
     digs=(
         Read(kinds.CONFIG_MAP, ("get",)),
         Read(kinds.NAMESPACE, ("get", "list")),
-        Read(kinds.SERVICE, ("get", "list")),
+        Read(kinds.SERVICE, ("list",)),
         Read(kinds.POD, ("list",)),
         Read(kinds.NETWORK_POLICY, ("list",)),
         Read(kinds.POD, ("get",), "log"),
+        *(Read(kind, ("list",)) for kind in OTHERS),
     ),
     wants=wants,
     explains=(
@@ -146,18 +155,29 @@ def policy_blocks(facts: Facts) -> Verdicts:
         yield RuledOut(CAUSE, "the policies here let through all that settings and Ingresses are seen to need")
 
 
-def _blocked(facts: Facts) -> tuple[Blocked, ...]:
-    policies: dict[str, list[Policy]] = defaultdict(list)
+def _policies(facts: Facts) -> dict[str, list[Policy]]:
+    found: dict[str, list[Policy]] = defaultdict(list)
     for policy in facts.everywhere(kinds.NETWORK_POLICY):
-        policies[fields.namespace_of(policy)].append(netpol.read(policy))
-    if not policies:
-        return ()
-    found: list[Blocked] = []
-    for need in neededflows.needs(facts):
+        found[fields.namespace_of(policy)].append(netpol.read(policy))
+    return found
+
+
+def _judged(facts: Facts) -> list[tuple[Need, list[Verdict]]]:
+    """What is needed of those namespaces whose policies were read, and what the policies say of it."""
+    policies = facts.derived(_policies)
+    judged: list[tuple[Need, list[Verdict]]] = []
+    for need in neededflows.needs(facts) if policies else ():
         ends = {end.namespace for flow in need.flows[:1] for end in (flow.source, flow.target)}
         near = [policy for place in sorted(ends) for policy in policies.get(place, [])]
-        verdicts = [netpol.verdict(near, flow) for flow in need.flows] if near else []
-        if not verdicts or any(verdict.allowed is not False for verdict in verdicts):
+        if near:
+            judged.append((need, [netpol.verdict(near, flow) for flow in need.flows]))
+    return judged
+
+
+def _blocked(facts: Facts) -> tuple[Blocked, ...]:
+    found: list[Blocked] = []
+    for need, verdicts in facts.derived(_judged):
+        if any(verdict.allowed is not False for verdict in verdicts):
             continue
         direction = verdicts[0].direction or "ingress"
         policy, why = _to_mend(verdicts[0].isolating, need.flows[0], direction)
@@ -207,11 +227,14 @@ def _finding(facts: Facts, ref: Ref, group: list[Blocked]) -> Finding:
     more = f" {lib.count(others, 'more needed connection')} fares the same." if others == 1 else ""
     more = more or (f" {others} more needed connections fare the same." if others else "")
     policy = facts.get(ref) or {}
+    plugin = sum(len(facts.all(kind, ref.namespace)) for kind in OTHERS)
+    more += f" {plugin} policies of the network plugin may still let it through." if plugin else ""
+    sure = first.need.said is not None
     return Finding(
         cause=CAUSE,
         object=ref,
-        severity=_severity(facts, group),
-        confidence="certain" if first.need.said is not None else "likely",
+        severity=_severity(facts, group) if sure or not plugin else "info",
+        confidence="certain" if sure and not plugin else "possible" if plugin else "likely",
         summary=(
             f"NetworkPolicy {ref.name} keeps {first.need.who} from {first.need.label} on port {first.flow.port}/"
             f"{first.flow.protocol}, which it needs: {first.why} ({first.direction}).{more}"
