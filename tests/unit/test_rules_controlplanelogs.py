@@ -45,6 +45,12 @@ def test_a_client_that_holds_itself_back_is_told_of_its_own_limit() -> None:
     assert "5 waits of up to 7.394 s" in found.summary
 
 
+def test_the_words_of_newer_clients_are_known() -> None:
+    line = 'request.go:752] "Waited before sending request" delay="2.{}s" reason="client-side throttling, not priority'
+    log = {("shop", "cart-1-0", "app", False): "\n".join(line.format(n) for n in range(3))}
+    assert roots(*app(), logs=log) == [("client-side-throttling", "deployment/cart")]
+
+
 @pytest.mark.parametrize(
     "lines", [[THROTTLED.format(1, 1)], ["Waited for 189.1ms due to client-side throttling, not priority"] * 9]
 )
@@ -90,3 +96,11 @@ def test_the_control_planes_logs_are_read_where_the_question_is_about_it() -> No
     assert LogWant("kube-system", "etcd-cp-1", "etcd", aside=True) in asked
     assert set(wants(facts_of(*PLANE, scope=Scope(namespace="shop")))) == set()
     assert judge(facts_of(*PLANE), all_rules())[0] == []
+
+
+def test_a_recording_keeps_the_logs_of_the_api_itself() -> None:
+    from firstmate_tools.cluster.unwell import due_logs
+
+    (due,) = due_logs(static("etcd"))
+    assert (due.pod, due.rank, due.previous) == ("etcd-cp-1", 3, False)
+    assert due_logs(static("kube-proxy")) == []

@@ -136,6 +136,16 @@ def test_a_gpu_that_failed_is_told_from_a_full_node() -> None:
     )
 
 
+def test_a_gpu_that_several_tell_of_is_one_problem() -> None:
+    one = condition(node("n1"), "AcceleratedHardwareReady", "False", "NvidiaXID79Error")
+    one["status"]["capacity"] = {**one["status"]["capacity"], "nvidia.com/gpu": "8"}
+    one["status"]["allocatable"] = {**one["status"]["allocatable"], "nvidia.com/gpu": "7"}
+    unregistered = "Allocate failed due to can't allocate unregistered device nvidia.com/gpu, which is unexpected"
+    made = [*app(pods=0, replicas=1), *failed("cart-1-9", "UnexpectedAdmissionError", unregistered)]
+    assert roots(*made, one) == [("gpu-device-unhealthy", "node/n1")]
+    assert roots(*app(), one) == [("gpu-device-unhealthy", "node/n1")]
+
+
 @pytest.mark.parametrize(
     ("reason", "message", "seconds_ago"),
     [

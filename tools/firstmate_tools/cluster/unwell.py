@@ -18,7 +18,7 @@ class DueLog:
 
     Attributes:
         rank: 0 for a container that failed or keeps failing, 1 for one that does not get ready, 2 for one that was
-            restarted and is well now.
+            restarted and is well now, 3 for one of a control plane that runs as pods.
         runs: -1 times its restarts, so that more restarts come first.
         previous: whether it has an earlier run to read, too.
     """
@@ -37,7 +37,7 @@ class DueLog:
 
 
 def due_logs(pod: Obj) -> list[DueLog]:
-    """The containers of a pod that look unwell: restarted, waiting, not ready, or ended with an error.
+    """The containers of a pod that look unwell: restarted, waiting, not ready, or ended with an error. And the API's.
 
     A finished pod's containers that ended well are well; one that waits without ever having run has nothing to read and
     is left out.
@@ -73,4 +73,11 @@ def _rank(pod: Obj, container: Container) -> int | None:
         return 0 if not container.ready else 2
     if not ended_well and not container.ready and container.role in ("app", "sidecar") and not podstate.finished(pod):
         return 1
-    return 2 if container.restarts else None
+    return 2 if container.restarts else 3 if _serves_the_api(pod) else None
+
+
+def _serves_the_api(pod: Obj) -> bool:
+    """Whether a pod is an API server or etcd, as kubeadm labels them: what fails there, only their logs tell."""
+    labels = fields.labels_of(pod)
+    own = labels.get("tier") == "control-plane" and labels.get("component") in {"kube-apiserver", "etcd"}
+    return own and fields.namespace_of(pod) == "kube-system"

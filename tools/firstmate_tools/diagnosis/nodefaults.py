@@ -18,8 +18,8 @@ from firstmate_tools.refs import Ref, ref_of
 KUBELET, RUNTIME, NETWORK = "kubelet-not-reporting", "container-runtime-down", "cni-not-initialized"
 
 _RUNTIME = re.compile(
-    r"(?i)container runtime (?:is down|not ready|status check)|RuntimeReady=false|PLEG is not healthy|pleg was last seen|"
-    r"pleg has yet to be successful|containerd\.sock|crio\.sock|dockershim\.sock|docker daemon"
+    r"(?i)container runtime (?:is down|not ready|status check)|RuntimeReady=false|PLEG is not healthy|"
+    r"pleg was last seen|pleg has yet to be successful|containerd\.sock|crio\.sock|dockershim\.sock|docker daemon"
 )
 _NETWORK = re.compile(
     r"(?i)NetworkReady=false|NetworkPluginNotReady|cni plugin not initialized|cni config uninitialized"
@@ -38,6 +38,8 @@ _TOLD: dict[tuple[str, str], str] = {
     ("FrequentKubeletRestart", "True"): KUBELET,
 }
 _RESTARTS = re.compile(r"^Frequent")
+NO_ADDRESSES = "IPAMDNoIPs"
+"""What EKS' agent says of a node that has no addresses left, by an event or its condition NetworkingReady."""
 
 
 def fault(node: Obj) -> tuple[str, str, Evidence] | None:
@@ -68,7 +70,8 @@ def _told(node: Obj) -> tuple[str, str, Evidence] | None:
         cause = _TOLD.get((kind, status))
         if cause == RUNTIME and fields.text(entry, "reason") == "KubeletFailed":
             cause = KUBELET
-        if kind == "NetworkingReady" and status == "False" and fields.text(entry, "reason").startswith("IPAMD"):
+        reason = fields.text(entry, "reason")
+        if kind == "NetworkingReady" and status == "False" and reason.startswith("IPAMD") and reason != NO_ADDRESSES:
             cause = NETWORK
         if cause is not None:
             what = {KUBELET: "its kubelet", RUNTIME: "its container runtime", NETWORK: "its network plugin"}[cause]

@@ -15,7 +15,7 @@ from firstmate_tools.diagnosis.heard import heard, lately
 from firstmate_tools.fields import Obj
 from firstmate_tools.refs import Ref, ref_of
 
-REASON = "FailedCreatePodSandBox"
+REASONS = ("FailedCreatePodSandBox", "NetworkNotReady")
 Sign = Literal["blocks", "rights", "addresses", "plugin", "runtime"]
 
 _SIGNS: tuple[tuple[Sign, re.Pattern[str]], ...] = (
@@ -34,7 +34,8 @@ _SIGNS: tuple[tuple[Sign, re.Pattern[str]], ...] = (
     (
         "plugin",
         re.compile(
-            r"(?i)\bcni\b|plugin type=|networkplugin|failed to (?:setup|set up) (?:pod )?network|network for sandbox|"
+            r"(?i)\bcni\b|plugin type=|networkplugin|network is not ready|network for sandbox|"
+            r"failed to (?:setup|set up) (?:pod )?network|"
             r"/etc/cni/net\.d|127\.0\.0\.1:50051"
         ),
     ),
@@ -66,7 +67,7 @@ def failing(facts: Facts) -> list[NoSandbox]:
         if nodefaults.down(facts, node):
             continue
         ref = ref_of(pod, kinds.POD)
-        rows = [row for row in heard(facts, ref, pod, "", REASON) if lately(facts, row)]
+        rows = [row for row in heard(facts, ref, pod, "", *REASONS) if lately(facts, row)]
         if rows and not starting.low_memory(rows[0].message):
             found.append(NoSandbox(ref, node, rows[0], sign_of(rows[0].message)))
     return found

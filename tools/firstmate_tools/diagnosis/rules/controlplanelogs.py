@@ -31,7 +31,11 @@ MOST_PODS = 4
 SLOW_S = 1.0
 """Seconds from which a wait of a client for itself counts; client-go tells of them from about one second on."""
 
-_WAITED = re.compile(r"Waited for (?:(\d+)m)?(\d+(?:\.\d+)?)(ms|s) due to client-side throttling")
+_WAITED = re.compile(
+    r"Waited (?:for |before sending request\"? delay=\"?)(?:(\d+)m)?(\d+(?:\.\d+)?)(ms|s)\"? "
+    r"(?:due to |reason=\"?)client-side throttling"
+)
+"""Up to v1.32 in one sentence, since then in fields."""
 _FULL = re.compile(r"mvcc: database space exceeded|etcdserver: no space|alarm:NOSPACE")
 _DEGRADED = re.compile(
     r"etcdserver: (?:request timed out|leader changed|no leader|too many requests)|"

@@ -19,8 +19,9 @@ from firstmate_tools.refs import Ref, ref_of
 
 CAUSE = "kubelet-serving-csr-pending"
 SIGNER = "kubernetes.io/kubelet-serving"
-SOON = timedelta(seconds=5)
-"""How long an approver may take: those that there are act at once."""
+SOON = timedelta(seconds=3)
+"""How long an approver may take: those that there are watch for requests and act at once."""
+SURE = timedelta(minutes=1)
 _USER = "system:node:"
 
 
@@ -89,6 +90,7 @@ def serving_certificates(facts: Facts) -> Verdicts:
             f"{asks} ({lib.some(ref.name for ref in csrs)}), and "
             f"{'; '.join(words[state] for state in sorted(states))}: logs, exec and metrics fail there once the one in "
             "use ends",
+            confidence="certain" if all(i.since and facts.now - i.since > SURE for i in ills) else "likely",
             victims=(),
             beside=csrs,
             severity="warning",

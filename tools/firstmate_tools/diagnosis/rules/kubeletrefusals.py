@@ -6,7 +6,7 @@ pkg/kubelet/lifecycle/predicate.go, pkg/kubelet/cm (UnexpectedAdmissionError, To
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firstmate_tools import fields, kinds
 from firstmate_tools.diagnosis import lib, sicknodes
@@ -16,7 +16,7 @@ from firstmate_tools.diagnosis.gone import RECENT, Gone, gone
 from firstmate_tools.diagnosis.heard import LATELY
 from firstmate_tools.diagnosis.rule import BACKENDS, Verdicts, rule
 from firstmate_tools.diagnosis.rules.containers import OBSERVED
-from firstmate_tools.diagnosis.rules.nodeconditions import GPU
+from firstmate_tools.diagnosis.rules.nodeconditions import GPU, of_devices
 from firstmate_tools.diagnosis.sicknodes import Ill
 from firstmate_tools.refs import Ref
 from firstmate_tools.results import Severity
@@ -31,6 +31,7 @@ _REASONS = re.compile(
 )
 _ROOM = re.compile(r"enough resource: ([\w./-]+), requested: (\d+), used: (\d+), capacity: (\d+)")
 _DEVICES = re.compile(r"unavailable for ([\w.-]+/[\w.-]+)\.? Requested: (\d+), Available: (\d+)")
+_DEVICE = re.compile(r"\b(?:[a-z0-9-]+\.)+[a-z]+/[\w.-]*\w")
 _WORDS = {
     "NodeAffinity": "its labels are not what the pod requires",
     "NodePorts": "a host port of the pod is taken there",
@@ -98,9 +99,8 @@ def _verdicts(facts: Facts, cause: str) -> Verdicts:
 
 def _cause(one: Refused) -> str:
     """Failed devices where the kubelet misses a GPU that the node was thought to have."""
-    match = _DEVICES.search(one.one.message)
-    device = match.group(1) if match else ""
-    return GPU if one.reason == "UnexpectedAdmissionError" and is_accelerator(device) else CAUSE
+    named = _DEVICE.findall(one.one.message) if one.reason == "UnexpectedAdmissionError" else []
+    return GPU if any(is_accelerator(device) for device in named) else CAUSE
 
 
 def _severity(facts: Facts, found: list[Refused]) -> Severity | None:
@@ -154,7 +154,7 @@ def _finding(facts: Facts, cause: str, target: Ref, found: list[Refused], severi
             else (),
         )
     ill = Ill(node or {"kind": "Node", "metadata": {"name": target.name}}, evidence, first.one.at)
-    return sicknodes.finding(
+    told = sicknodes.finding(
         facts,
         cause,
         [ill],
@@ -163,6 +163,7 @@ def _finding(facts: Facts, cause: str, target: Ref, found: list[Refused], severi
         beside=hurt,
         severity=severity,
     )
+    return replace(told, culprit=of_devices(target.name)) if cause == GPU else told
 
 
 def _was(number: int) -> str:

@@ -5,17 +5,23 @@ any other condition is no finding. What an agent says by an event alone counts w
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from firstmate_tools import fields, kinds, nodestate
 from firstmate_tools.diagnosis import lib, nodewords, sicknodes
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.diagnosis.heard import lately, said
-from firstmate_tools.diagnosis.rule import Verdicts, rule
+from firstmate_tools.diagnosis.rule import Verdicts, Want, rule
 from firstmate_tools.diagnosis.rules.containers import OBSERVED
 from firstmate_tools.diagnosis.sicknodes import Ill
 from firstmate_tools.fields import Obj
+from firstmate_tools.podresources import amounts
+from firstmate_tools.quantity import show
+from firstmate_tools.reads import Read
 from firstmate_tools.refs import ref_of
+from firstmate_tools.scheduling.devices import is_accelerator
+from firstmate_tools.scheduling.fit import Why
 
 CONNTRACK, CLOCK, GPU = "conntrack-table-full", "node-clock-skew", "gpu-device-unhealthy"
 OBSERVES = (*OBSERVED, kinds.NODE)
@@ -50,7 +56,14 @@ def _heard(facts: Facts, *reasons: str) -> list[Ill]:
     return found
 
 
-@rule(causes=(CONNTRACK,), observes=OBSERVES)
+def _of_failing_probes(facts: Facts) -> Iterable[Want]:
+    """What agents say of the nodes of pods whose probes fail lately: lost packets show there first."""
+    rows = (row for row in facts.every_event() if row.reason == "Unhealthy" and lately(facts, row))
+    pods = (facts.get(row.about) or {} for row in rows)
+    yield from nodewords.wanted(facts, {fields.text(pod, "spec", "nodeName") for pod in pods})
+
+
+@rule(causes=(CONNTRACK,), observes=OBSERVES, digs=(Read(kinds.EVENT, ("list",)),), wants=_of_failing_probes)
 def connection_tables(facts: Facts) -> Verdicts:
     """node-problem-detector's config/network-problem-monitor.json (an event), or a condition of that name.
 
@@ -85,13 +98,26 @@ def clocks(facts: Facts) -> Verdicts:
         )
 
 
+def of_devices(name: str) -> str:
+    """What names a node's failed devices, whoever finds them: pods that wait, a kubelet that refuses, an agent."""
+    return f"{name} {Why.DEVICES_ILL.name}"
+
+
 @rule(causes=(GPU,), observes=OBSERVES)
 def accelerators(facts: Facts) -> Verdicts:
-    """https://docs.aws.amazon.com/eks/latest/userguide/node-health-nma.html (AcceleratedHardwareReady)"""
-    ills = _by_condition(facts, ("AcceleratedHardwareReady",), "False")
+    """What an agent says (AcceleratedHardwareReady), and devices that a plugin counts as unhealthy.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/node-health-nma.html
+    """
+    said_so = {ill.name: ill for ill in _by_condition(facts, ("AcceleratedHardwareReady",), "False")}
+    ills: list[Ill] = []
+    for node in sicknodes.concerned(facts):
+        known, lacking = said_so.get(fields.name_of(node)), _lacking(node)
+        if known or lacking:
+            ills.append(Ill(node, (*(known.words if known else ()), *lacking), known.since if known else None))
     if ills:
         users = [ref_of(p, kinds.POD) for p in sicknodes.tenants(facts, [i.name for i in ills]) if _uses_device(p)]
-        yield sicknodes.finding(
+        found = sicknodes.finding(
             facts,
             GPU,
             ills,
@@ -99,6 +125,16 @@ def accelerators(facts: Facts) -> Verdicts:
             victims=users,
             severity="warning",
         )
+        yield replace(found, culprit=of_devices(ills[0].name))
+
+
+def _lacking(node: Obj) -> tuple[Evidence, ...]:
+    """Accelerators of which a node offers some, and fewer than it has. One that offers none may lack its plugin."""
+    has, offers = (amounts(node, "status", part) for part in ("capacity", "allocatable"))
+    short = [name for name in sorted(has) if is_accelerator(name) and 0 < offers.get(name, 0) < has[name]]
+    told = [f"capacity {show(name, has[name])}, allocatable {show(name, offers[name])}" for name in short]
+    ref = ref_of(node, kinds.NODE)
+    return tuple(fact(ref, f"status[{name}]", words) for name, words in zip(short, told, strict=True))
 
 
 def _use(pods: int) -> str:
@@ -106,5 +142,5 @@ def _use(pods: int) -> str:
 
 
 def _uses_device(pod: Obj) -> bool:
-    requests = [fields.mapping(c, "resources", "limits") for c in fields.items(pod, "spec", "containers")]
-    return any("/" in name and not name.startswith("kubernetes.io/") for one in requests for name in one)
+    limits = [fields.mapping(c, "resources", "limits") for c in fields.items(pod, "spec", "containers")]
+    return any(is_accelerator(name) for one in limits for name in one)

@@ -14,7 +14,7 @@ from firstmate_tools.diagnosis import lib, sandboxes, sicknodes
 from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, fact
 from firstmate_tools.diagnosis.heard import said
-from firstmate_tools.diagnosis.nodefaults import NETWORK, faulty
+from firstmate_tools.diagnosis.nodefaults import NETWORK, NO_ADDRESSES, faulty
 from firstmate_tools.diagnosis.placement import wants as placing
 from firstmate_tools.diagnosis.rule import ListWant, ReasonWant, Verdicts, Want, explains, rule
 from firstmate_tools.diagnosis.rules.containers import OBSERVED
@@ -167,6 +167,7 @@ def addresses(facts: Facts) -> Verdicts:
             if (name in blocks or any(one.sign == "blocks" for one in found)) == (cause == BLOCKS)
         }
         ills = [ill for name, found in mine.items() for ill in _waited_for(facts, name, found)]
+        ills += [ill for ill in _agents_word(facts) if cause == ADDRESSES and ill.name not in waiting]
         if not ills:
             continue
         rows = [row for row in _seldom(facts, FRAGMENTED) if row.about.name in mine] if cause == BLOCKS else []
@@ -185,8 +186,23 @@ def addresses(facts: Facts) -> Verdicts:
             what,
             confidence="likely",
             victims=refs,
-            following=(lib.ask("events", "how many pods get no address", namespace=refs[0].namespace),),
+            following=tuple(
+                lib.ask("events", "how many pods get no address", namespace=ref.namespace) for ref in refs[:1]
+            ),
         )
+
+
+def _agents_word(facts: Facts) -> list[Ill]:
+    """Nodes whose condition says that there are no addresses left, by EKS' node monitoring agent."""
+    found: list[Ill] = []
+    for node in sicknodes.concerned(facts):
+        entry = fields.condition(node, "NetworkingReady")
+        if entry.get("status") == "False" and fields.text(entry, "reason") == NO_ADDRESSES:
+            turned = fields.time_at(entry, "lastTransitionTime")
+            words = f"False: {fields.text(entry, 'reason')} {fields.text(entry, 'message')}"
+            path = "status.conditions[NetworkingReady]"
+            found.append(Ill(node, (fact(ref_of(node, kinds.NODE), path, words, turned),), turned))
+    return found
 
 
 def _seldom(facts: Facts, reason: str) -> list[EventRow]:

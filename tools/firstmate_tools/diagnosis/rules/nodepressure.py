@@ -21,7 +21,7 @@ from firstmate_tools.diagnosis.rule import ListWant, Verdicts, Want, rule
 from firstmate_tools.diagnosis.rules.containers import OBSERVED
 from firstmate_tools.diagnosis.sicknodes import HOSTED, Ill
 from firstmate_tools.fields import Obj
-from firstmate_tools.quantity import milli
+from firstmate_tools.quantity import milli, show
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
 
@@ -32,7 +32,7 @@ CAUSES = {
 }
 _SHORT_OF = {"DiskPressure": "disk", "MemoryPressure": "memory", "PIDPressure": "process ids"}
 _RESOURCE = re.compile(r"low on resource: ([\w.-]+)")
-_THRESHOLD = re.compile(r"Threshold quantity: ([\w.]+), available: ([\w.]+)")
+_THRESHOLD = re.compile(r"Threshold quantity: ([\w.%]+), available: ([\w.%]+)")
 _USING = re.compile(r"Container (\S+) was using ([\w.]+), request is ([\w.]+)")
 _CONDITION = re.compile(r"The node had condition: \[([\w, ]+)\]")
 
@@ -193,8 +193,14 @@ def _most(every: list[Evicted]) -> str:
             over = (milli(used) or 0) - (milli(asked) or 0)
             uses.append((over, f"container {container} of {one.one.workload}", used, asked))
     left = next((m for one in every if (m := _THRESHOLD.search(one.one.message))), None)
-    room = f" ({left.group(2)} left, {left.group(1)} is the least)" if left else ""
+    room = f" ({_amount(left.group(2))} left, {_amount(left.group(1))} is the least)" if left else ""
     if not uses:
         return room
     _, who, used, asked = max(uses)
     return f"{room}; most was used by {who}: {used}, where it asked for {asked}"
+
+
+def _amount(said: str) -> str:
+    """A quantity of a kubelet's sentence: bytes in full read badly."""
+    value = milli(said.rstrip("."))
+    return said.rstrip(".") if value is None else show("memory", value)
