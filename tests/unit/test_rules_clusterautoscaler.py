@@ -82,9 +82,23 @@ def test_a_pod_that_no_node_could_take_is_its_own_cause() -> None:
     for one in objects[-4:-1]:
         place = one["spec"].get("template", one)["spec"]
         place["containers"] = [huge]
-    (root,) = linked(*objects)
-    assert root.finding.cause == "pod-larger-than-any-node"
-    assert UP in {e.cause for e in root.explained}
+    assert severe(*objects) == ["pod-larger-than-any-node"]
+    assert UP in {r.cause for r in verdicts(*objects)[1]}
+
+
+def selecting() -> list[Obj]:
+    objects = full("pod didn't trigger scale-up: 2 node(s) didn't match Pod's node affinity/selector")
+    for one in objects[-4:-1]:
+        place = one["spec"].get("template", one)["spec"]
+        place["nodeSelector"] = {"pool": "gpu"}
+    return objects
+
+
+def test_a_group_at_zero_may_lack_the_tag_that_tells_its_labels() -> None:
+    (root,) = linked(*selecting(), status())
+    assert root.finding.cause == UP and "spot is at zero" in root.finding.summary
+    assert "node-selector-unmatched" in {e.cause for e in root.explained}
+    assert severe(*selecting()) == ["node-selector-unmatched"]
 
 
 @pytest.mark.parametrize(

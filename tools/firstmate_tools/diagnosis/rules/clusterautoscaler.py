@@ -32,6 +32,8 @@ IDLE = 0.5
 """--scale-down-utilization-threshold: below it a node may go, if its pods may."""
 ROOM = frozenset({Why.FULL, Why.POD_COUNT, Why.ANTI_AFFINITY, Why.SPREAD, Why.PORTS, Why.SLOTS})
 """What one more node would mend."""
+LABELLED = frozenset({Why.SELECTOR, Why.AFFINITY, Why.NOT_ADVERTISED})
+"""What a node of a group that is at zero might mend: the autoscaler knows its labels and devices by tags alone."""
 STATUS_READ = Read(kinds.CONFIG_MAP, ("get", "list"))
 
 
@@ -62,6 +64,9 @@ def its_words(facts: Facts) -> Iterable[Want]:
             "topology-spread-unsatisfiable",
             "host-port-conflict",
             "node-volume-limit-reached",
+            "node-selector-unmatched",
+            "node-affinity-unmatched",
+            "gpu-not-advertised",
             along=("owns",),
         ),
     ),
@@ -78,16 +83,20 @@ def no_scale_up(facts: Facts) -> Verdicts:
         elif row is not None and (row.last is None or facts.now - row.last <= STILL):
             found[facts.workload(ref)].append((ref, row))
     why_of = {ref: case.verdict.why for case in facts.derived(unplaced) for ref in case.pods}
-    for workload in sorted(found):
-        yield _refused(facts, workload, found[workload], why_of)
+    empty = [group.name for group in nodegroups.groups(facts) if not group.target and group.most]
+    for workload, pods in sorted(found.items()):
+        own = why_of.get(pods[0][0])
+        if own is None or own in ROOM or (own in LABELLED and empty):
+            yield _refused(facts, workload, pods, empty if own in LABELLED else [])
+        else:
+            yield RuledOut(UP, f"no node is added for {workload} because it asks for what no node has")
 
 
-def _refused(facts: Facts, workload: Ref, pods: list[tuple[Ref, EventRow]], why_of: dict[Ref, Why]) -> Finding:
-    first, row = pods[0]
-    told = nodegroups.reasons(row.message)
-    words, sure = _words(facts, told)
-    own = why_of.get(first)
-    helpless = sure and (own is None or own in ROOM)
+def _refused(facts: Facts, workload: Ref, pods: list[tuple[Ref, EventRow]], empty: list[str]) -> Finding:
+    row = pods[0][1]
+    words, sure = _words(facts, nodegroups.reasons(row.message))
+    if empty and not sure:
+        words += f"; {lib.some(empty)} {'is' if len(empty) == 1 else 'are'} at zero, and known by tags alone"
     refs = tuple(ref for ref, _ in pods)
     return Finding(
         cause=UP,
@@ -98,9 +107,7 @@ def _refused(facts: Facts, workload: Ref, pods: list[tuple[Ref, EventRow]], why_
         evidence=(said(row), *_evidence(facts)),
         affects=(workload, *refs),
         since=lib.earliest(r.first for _, r in pods),
-        culprit=words if helpless else "",
-        # Where the pod asks for what no node could have, whoever says so says why no node is added either.
-        awaits=() if helpless else (workload, *refs),
+        culprit=words,
         next=(
             lib.ask("get", "what it knows", kind="configmap", name=STATUS.name, namespace=STATUS.namespace),
             lib.ask("pod_status", "the pods that wait", namespace=workload.namespace, unhealthy_only=True),
