@@ -53,8 +53,12 @@ class Ill:
 
 
 def concerned(facts: Facts) -> list[Obj]:
-    """The nodes that a question is about: all, the one asked about, or those that pods of the namespace are on, wait
-    for, or have a volume attached to."""
+    """The nodes that a question is about, by name; nobody may change the list."""
+    return facts.derived(_concerned)
+
+
+def _concerned(facts: Facts) -> list[Obj]:
+    """All nodes, the one asked about, or those that pods of the namespace are on, wait for, or have a volume at."""
     asked, nodes = facts.scope.object, facts.all(kinds.NODE)
     if asked is not None and asked.kind == kinds.NODE.kind:
         return [node for node in nodes if fields.name_of(node) == asked.name]

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
 
 from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis.facts import Facts
@@ -189,7 +188,15 @@ def _would_fit(facts: Facts, view: View) -> bool:
     """On a node that does not answer, pods that are deleted stay, however long their grace period is over."""
     if not set(view.fails) <= {"state", "lacks", "crowded"} or view.hopeless:
         return False
-    ending = [p for p in facts.everywhere(kinds.POD) if podstate.terminating(p) and not podstate.finished(p)]
-    asks = [pod_requests(p) for p in ending if fields.text(p, "spec", "nodeName") == view.name]
-    freed = reduce(plus, asks, Amounts())
+    freed = facts.derived(_ending).get(view.name, Amounts())
     return view.fails == ("state",) or all(k.needs <= k.free + freed.get(k.resource, 0) for k in view.lacks)
+
+
+def _ending(facts: Facts) -> dict[str, Amounts]:
+    """What pods that are being deleted asked for, by node."""
+    found: dict[str, Amounts] = defaultdict(Amounts)
+    for pod in facts.everywhere(kinds.POD):
+        if podstate.terminating(pod) and not podstate.finished(pod):
+            node = fields.text(pod, "spec", "nodeName")
+            found[node] = plus(found[node], pod_requests(pod))
+    return dict(found)

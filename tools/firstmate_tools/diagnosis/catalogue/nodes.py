@@ -37,8 +37,8 @@ CAUSES = (
         "control-plane-cert-expired",
         source="logs",
         control_plane_certificate_expired="A certificate of the control plane has expired",
-        node_clock_skew="A node's clock is wrong",
     ),
+    *causes("control-plane-cert-expired", node_clock_skew="A node's clock is wrong"),
     *causes(
         "apiserver-throttling",
         source="prometheus",

@@ -5,6 +5,7 @@ where it names what it is about: that a certificate has expired is said of many 
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -61,15 +62,15 @@ class Spoken:
 
 
 def spoken(facts: Facts) -> list[Spoken]:
-    """The logs at hand, by pod and container."""
+    """The logs at hand, by pod and container: that of the run before first."""
+    lines: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for (namespace, pod, container, _), content in sorted(facts.logs(), key=lambda one: (one[0][:3], not one[0][3])):
+        lines[namespace, pod, container] += content.splitlines()
     found: list[Spoken] = []
-    for pod in facts.all(kinds.POD):
-        ref = ref_of(pod, kinds.POD)
-        for container in podstate.containers(pod):
-            logs = [facts.log(ref.namespace, ref.name, container.name, previous=previous) for previous in (True, False)]
-            lines = [line for log in logs if log for line in log.splitlines()]
-            if lines:
-                found.append(Spoken(ref, container.name, _component(pod), lines))
+    for (namespace, name, container), said in lines.items():
+        pod = facts.get(Ref(kinds.POD.kind, namespace, name))
+        if pod is not None and facts.scope.namespace in {None, namespace}:
+            found.append(Spoken(ref_of(pod, kinds.POD), container, _component(pod), said))
     return found
 
 

@@ -12,7 +12,7 @@ from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Finding, fact
-from firstmate_tools.diagnosis.heard import heard, lately, said
+from firstmate_tools.diagnosis.heard import lately, said
 from firstmate_tools.diagnosis.rule import BACKENDS, GetWant, ListWant, Verdicts, Want, explains, rule
 from firstmate_tools.diagnosis.rules.containers import OBSERVED
 from firstmate_tools.fields import Obj
@@ -52,17 +52,17 @@ class Taking:
 
 def late(facts: Facts) -> dict[str, list[tuple[Ref, EventRow]]]:
     """The pods in scope whose probes timed out lately, by node."""
-    found: dict[str, list[tuple[Ref, EventRow]]] = defaultdict(list)
-    for pod in facts.all(kinds.POD):
-        ref, node = ref_of(pod, kinds.POD), fields.text(pod, "spec", "nodeName")
-        rows = [row for row in heard(facts, ref, pod, "", "Unhealthy") if lately(facts, row)]
-        rows += [
-            r for c in podstate.containers(pod) for r in heard(facts, ref, pod, c.name, "Unhealthy") if lately(facts, r)
-        ]
-        slow = [row for row in rows if any(word in row.message for word in _SLOW)]
-        if slow and node and not podstate.finished(pod):
-            found[node].append((ref, slow[0]))
-    return dict(sorted(found.items()))
+    found: dict[str, dict[Ref, EventRow]] = defaultdict(dict)
+    for row in facts.every_event():
+        if row.reason != "Unhealthy" or not any(word in row.message for word in _SLOW) or not lately(facts, row):
+            continue
+        pod = facts.get(row.about)
+        if pod is None or facts.scope.namespace not in {None, row.about.namespace} or podstate.finished(pod):
+            continue
+        node = fields.text(pod, "spec", "nodeName")
+        if node and row.about_uid in {"", fields.uid_of(pod)}:
+            found[node].setdefault(row.about, row)
+    return {node: sorted(rows.items(), key=lambda pair: pair[0]) for node, rows in sorted(found.items())}
 
 
 def _metrics(facts: Facts) -> Iterable[Want]:
