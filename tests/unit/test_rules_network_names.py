@@ -78,7 +78,7 @@ def test_a_name_alone_is_no_fault(objects: list[Obj], line: str) -> None:
 
 
 def test_the_log_of_whoever_names_nothing_is_asked_for() -> None:
-    assert LogWant("shop", "front-1-0", "app") in wanted(*front())
+    assert LogWant("shop", "front-1-0", "app", aside=True) in wanted(*front())
     _, ruled_out, _ = verdicts(*front())
     assert MISSING in [r.cause for r in ruled_out]
 

@@ -18,7 +18,7 @@ class DueLog:
 
     Attributes:
         rank: 0 for a container that failed or keeps failing, 1 for one that does not get ready, 2 for one that was
-            restarted and is well now, 3 for one of a control plane that runs as pods.
+            restarted and is well now, 3 for one of a control plane that runs as pods, or of the cluster's DNS.
         runs: -1 times its restarts, so that more restarts come first.
         previous: whether it has an earlier run to read, too.
     """
@@ -73,11 +73,11 @@ def _rank(pod: Obj, container: Container) -> int | None:
         return 0 if not container.ready else 2
     if not ended_well and not container.ready and container.role in ("app", "sidecar") and not podstate.finished(pod):
         return 1
-    return 2 if container.restarts else 3 if _serves_the_api(pod) else None
+    return 2 if container.restarts else 3 if _serves_the_cluster(pod) else None
 
 
-def _serves_the_api(pod: Obj) -> bool:
-    """Whether a pod is an API server or etcd, as kubeadm labels them: what fails there, only their logs tell."""
+def _serves_the_cluster(pod: Obj) -> bool:
+    """Whether a pod is an API server or etcd, as kubeadm labels them, or cluster DNS: only logs tell what fails."""
     labels = fields.labels_of(pod)
     own = labels.get("tier") == "control-plane" and labels.get("component") in {"kube-apiserver", "etcd"}
-    return own and fields.namespace_of(pod) == "kube-system"
+    return (own or labels.get("k8s-app") == "kube-dns") and fields.namespace_of(pod) == "kube-system"

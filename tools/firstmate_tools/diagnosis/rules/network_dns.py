@@ -165,7 +165,8 @@ def configuration(facts: Facts) -> Iterable[Want]:
     for pod in pods[:1]:
         for container in podstate.containers(pod)[:1]:
             if container.running or container.restarts:
-                yield LogWant(PLACE, fields.name_of(pod), container.name, not container.running)
+                well = container.running and container.ready
+                yield LogWant(PLACE, fields.name_of(pod), container.name, not container.running, aside=well)
 
 
 @rule(

@@ -72,7 +72,8 @@ def logs(facts: Facts) -> Iterable[Want]:
         for pod in lib.pods_of(facts, ref)[:1]:
             for container in podstate.containers(pod):
                 if container.role == "app" and (container.running or container.restarts):
-                    yield LogWant(ref.namespace, fields.name_of(pod), container.name, not container.running)
+                    well = container.running and container.ready
+                    yield LogWant(ref.namespace, fields.name_of(pod), container.name, not container.running, aside=well)
     unknown = sorted({one.to for one in facts.derived(_lost) if facts.exists(one.to) is None})
     yield from (GetWant(kinds.SERVICE, ref) for ref in unknown[:MOST_ASKED])
 

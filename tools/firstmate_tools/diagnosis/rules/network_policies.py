@@ -86,7 +86,8 @@ def _logs(facts: Facts) -> Iterator[Want]:
         for pod in lib.pods_of(facts, ref)[:1]:
             for container in podstate.containers(pod):
                 if container.role == "app" and (container.running or container.restarts):
-                    yield LogWant(ref.namespace, fields.name_of(pod), container.name, not container.running)
+                    well = container.running and container.ready
+                    yield LogWant(ref.namespace, fields.name_of(pod), container.name, not container.running, aside=well)
 
 
 @dataclass(frozen=True, slots=True)
