@@ -37,8 +37,6 @@ UNWRITTEN: set[str] = {
     "flux-not-reconciled",
     "gpu-unschedulable",
     "helm-release-stuck",
-    "hpa-cannot-scale",
-    "hpa-no-metrics",
     "immutable-field-update",
     "ingress-5xx-upstream",
     "ingress-not-reconciled",
@@ -55,7 +53,6 @@ UNWRITTEN: set[str] = {
     "node-join-failure",
     "node-kernel-sysctl-limits",
     "noisy-neighbour",
-    "pdb-blocks-drain",
     "pod-pending-no-events",
     "pod-priority-preemption",
     "pod-security-groups-eni",
@@ -68,9 +65,6 @@ UNWRITTEN: set[str] = {
     "volume-attach-limit",
     "volume-expansion-full",
     "volume-node-affinity-conflict",
-    "volume-permission-denied",
-    "vpc-cni-ip-exhaustion",
-    "vpc-cni-not-ready",
     "workload-availability-gaps",
 }
 """Runbooks that rules name and nobody has written yet. Only shrinks."""
