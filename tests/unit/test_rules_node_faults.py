@@ -7,7 +7,7 @@ from builders import ago, event, node, obj, pod
 from hypothesis import given
 from hypothesis import strategies as st
 from test_rules_nodes import condition
-from verdicts import app, damaged, finding, renamed, roots, severe, shuffled, verdicts
+from verdicts import app, damaged, finding, linked, named, renamed, roots, severe, shuffled, verdicts
 
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
@@ -260,6 +260,43 @@ def test_a_full_table_that_an_event_tells_of_counts_while_it_is_fresh() -> None:
     words = "nf_conntrack: table full, dropping packet"
     assert roots(*app(), n1, event(n1, "ConntrackFull", words)) == [("conntrack-table-full", "node/n1")]
     assert roots(*app(), n1, event(n1, "ConntrackFull", words, seconds_ago=4000)) == []
+
+
+EARLY = (
+    "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time "
+    "2026-11-19T03:12:44Z is before 2026-11-21T00:00:00Z"
+)
+CRASHES: dict[str, Any] = {
+    "ready": False,
+    "waiting": "CrashLoopBackOff",
+    "restarts": 5,
+    "last": {"exitCode": 1, "reason": "Error", "startedAt": ago(90), "finishedAt": ago(60)},
+}
+
+
+def test_a_certificate_that_one_node_finds_too_young_is_that_nodes_clock() -> None:
+    made = [*app(**CRASHES), named(app(pods=2, node="n2"), "Pod", "cart-1-1"), node("n1"), node("n2")]
+    log = {("shop", "cart-1-0", "app", True): EARLY}
+    (root,) = linked(*made, logs=log)
+    assert (root.finding.cause, root.finding.object.name, root.finding.confidence) == (
+        "node-clock-skew",
+        "n1",
+        "likely",
+    )
+    assert "application-exits-on-error" in {e.cause for e in root.explained}
+
+
+def test_a_certificate_that_every_node_finds_too_young_is_no_clock() -> None:
+    made = [*app(**CRASHES), *app("find", node="n2", **CRASHES), node("n1"), node("n2")]
+    logs = {("shop", "cart-1-0", "app", True): EARLY, ("shop", "find-1-0", "app", True): EARLY}
+    assert "node-clock-skew" not in dict(roots(*made, logs=logs))
+
+
+def test_a_gpu_that_its_plugin_gives_up_is_told() -> None:
+    line = "W1121 health.go:62] XidCriticalError: Xid=79 on Device=GPU-4cf8db2d; marking device as unhealthy."
+    plugin = app("nvidia-device-plugin", namespace="kube-system")
+    log = {("kube-system", "nvidia-device-plugin-1-0", "app", False): line}
+    assert roots(*plugin, node("n1"), logs=log) == [("gpu-device-unhealthy", "node/n1")]
 
 
 CASES: dict[str, list[Obj]] = {

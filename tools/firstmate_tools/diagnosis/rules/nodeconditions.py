@@ -4,27 +4,31 @@ Agents are node-problem-detector and EKS' node monitoring agent; the polarity of
 any other condition is no finding. What an agent says by an event alone counts while it is fresh.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from firstmate_tools import fields, kinds, nodestate
+from firstmate_tools import fields, kinds, nodestate, podstate
 from firstmate_tools.diagnosis import lib, nodewords, sicknodes
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.diagnosis.heard import lately, said
-from firstmate_tools.diagnosis.rule import Verdicts, Want, rule
-from firstmate_tools.diagnosis.rules.containers import OBSERVED
+from firstmate_tools.diagnosis.rule import Verdicts, Want, explains, rule
+from firstmate_tools.diagnosis.rules.containers import LOGS, OBSERVED
 from firstmate_tools.diagnosis.sicknodes import Ill
 from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import amounts
 from firstmate_tools.quantity import show
 from firstmate_tools.reads import Read
-from firstmate_tools.refs import ref_of
+from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.scheduling.devices import is_accelerator
 from firstmate_tools.scheduling.fit import Why
 
 CONNTRACK, CLOCK, GPU = "conntrack-table-full", "node-clock-skew", "gpu-device-unhealthy"
 OBSERVES = (*OBSERVED, kinds.NODE)
+_NOT_YET = re.compile(r"x509: certificate has expired or is not yet valid: current time \S+ is before ")
+_XID = re.compile(r"XidCriticalError: Xid=\d+ on Device=\S+?[;,]? marking device as unhealthy")
+"""k8s-device-plugin, internal/rm/health.go."""
 
 
 def _by_condition(facts: Facts, types: Iterable[str], bad: str) -> list[Ill]:
@@ -83,19 +87,47 @@ def connection_tables(facts: Facts) -> Verdicts:
         )
 
 
-@rule(causes=(CLOCK,), observes=OBSERVES)
+@rule(
+    causes=(CLOCK,),
+    observes=OBSERVES,
+    digs=LOGS,
+    explains=explains("application-exits-on-error", "init-container-failing", along=("owns",)),
+)
 def clocks(facts: Facts) -> Verdicts:
-    """node-problem-detector's config/custom-plugin-monitor.json (NTPProblem)."""
+    """node-problem-detector's config/custom-plugin-monitor.json (NTPProblem), and certificates that only one node's
+    programs find not yet valid (crypto/x509: `current time … is before …`).
+    """
     ills = _by_condition(facts, ("NTPProblem",), "True")
+    words = "does not keep its clock in time: certificates and tokens may count as expired or not yet valid there"
     if ills:
-        yield sicknodes.finding(
-            facts,
-            CLOCK,
-            ills,
-            "does not keep its clock in time: certificates and tokens may count as expired or not yet valid there",
-            confidence="likely",
-            severity="warning",
-        )
+        yield sicknodes.finding(facts, CLOCK, ills, words, confidence="likely", severity="warning")
+        return
+    early = logged_on(facts, _NOT_YET)
+    if len(early) == 1:  # where several nodes say so, it is the certificate
+        ((name, (pod, line)),) = early.items()
+        node, workload = facts.get(Ref(kinds.NODE.kind, "", name)), facts.workload(pod)
+        siblings = {fields.text(p, "spec", "nodeName") for p in lib.pods_of(facts, workload) if podstate.ready(p)}
+        if node is not None:
+            yield sicknodes.finding(
+                facts,
+                CLOCK,
+                [Ill(node, (line,))],
+                "may have its clock behind: a certificate is not yet valid there",
+                confidence="likely" if siblings - {name} else "possible",
+                victims=[pod],
+            )
+
+
+def logged_on(facts: Facts, pattern: re.Pattern[str]) -> dict[str, tuple[Ref, Evidence]]:
+    """The nodes on which a log that was read has a line of a pattern, with one such pod and its newest line."""
+    found: dict[str, tuple[Ref, Evidence]] = {}
+    for (namespace, name, container, _), content in facts.logs():
+        pod = facts.get(Ref(kinds.POD.kind, namespace, name))
+        lines = [line for line in content.splitlines() if pattern.search(line[:2000])]
+        if pod is not None and lines and facts.scope.namespace in {None, namespace}:
+            ref = ref_of(pod, kinds.POD)
+            found.setdefault(fields.text(pod, "spec", "nodeName"), (ref, fact(ref, f"log[{container}]", lines[-1])))
+    return {name: found[name] for name in sorted(found) if name}
 
 
 def of_devices(name: str) -> str:
@@ -103,18 +135,20 @@ def of_devices(name: str) -> str:
     return f"{name} {Why.DEVICES_ILL.name}"
 
 
-@rule(causes=(GPU,), observes=OBSERVES)
+@rule(causes=(GPU,), observes=OBSERVES, digs=LOGS)
 def accelerators(facts: Facts) -> Verdicts:
-    """What an agent says (AcceleratedHardwareReady), and devices that a plugin counts as unhealthy.
+    """What an agent says (AcceleratedHardwareReady), what NVIDIA's plugin logs, and devices that are not allocatable.
 
     https://docs.aws.amazon.com/eks/latest/userguide/node-health-nma.html
     """
     said_so = {ill.name: ill for ill in _by_condition(facts, ("AcceleratedHardwareReady",), "False")}
+    failures = logged_on(facts, _XID)
     ills: list[Ill] = []
     for node in sicknodes.concerned(facts):
         known, lacking = said_so.get(fields.name_of(node)), _lacking(node)
-        if known or lacking:
-            ills.append(Ill(node, (*(known.words if known else ()), *lacking), known.since if known else None))
+        told = [words for name, (_, words) in failures.items() if name == fields.name_of(node)]
+        if known or lacking or told:
+            ills.append(Ill(node, (*(known.words if known else ()), *lacking, *told), known.since if known else None))
     if ills:
         users = [ref_of(p, kinds.POD) for p in sicknodes.tenants(facts, [i.name for i in ills]) if _uses_device(p)]
         found = sicknodes.finding(
