@@ -53,7 +53,6 @@ UNWRITTEN: set[str] = {
     "node-join-failure",
     "node-kernel-sysctl-limits",
     "noisy-neighbour",
-    "pod-pending-no-events",
     "pod-priority-preemption",
     "pod-security-groups-eni",
     "pv-stuck-terminating",
@@ -62,9 +61,7 @@ UNWRITTEN: set[str] = {
     "static-aws-credentials",
     "tenant-isolation",
     "version-skew",
-    "volume-attach-limit",
     "volume-expansion-full",
-    "volume-node-affinity-conflict",
     "workload-availability-gaps",
 }
 """Runbooks that rules name and nobody has written yet. Only shrinks."""
