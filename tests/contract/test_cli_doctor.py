@@ -78,6 +78,6 @@ def test_the_role_holds_every_declared_read_once_and_no_more() -> None:
 @pytest.mark.usefixtures("doctor")
 def test_what_is_optional_is_told_apart_and_mends_nothing() -> None:
     told = json.loads(run("doctor", "--format", "json").out)
-    assert told["optional"] == {"get secrets": True}
+    assert told["optional"] == {"get secrets": True, "get /metrics": True}
     assert "secrets" not in told["may_read"] and "secrets" not in told["mend"]
     assert "✓ may get secrets" in run("doctor").out

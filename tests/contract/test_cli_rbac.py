@@ -77,7 +77,7 @@ def test_no_wildcards_no_secrets_no_writes() -> None:
 
 
 def test_secrets_are_added_when_asked_for_and_never_listed() -> None:
-    assert rights(role("--secrets")) - rights(role()) == {("", "secrets", "get")}
+    assert rights(role("--secrets")) - rights(role()) == {("", "secrets", "get"), ("", "/metrics", "get")}
 
 
 def test_one_tool_needs_less() -> None:
