@@ -22,7 +22,7 @@ from firstmate_tools.refs import Ref, controller_of, ref_of
 DNS = Ref("Service", "kube-system", "kube-dns")
 """The Service of the cluster's DNS, under the name that every installer gives it."""
 _DNS_LABELS = {"k8s-app": "kube-dns"}
-_GIVEN = re.compile(r"pod-template-hash|controller-revision-hash|statefulset\.kubernetes\.io/|apps\.kubernetes\.io/")
+_GIVEN = re.compile(r"pod-template-hash|controller-revision-hash|(?:statefulset|apps|topology)\.kubernetes\.io/")
 _CONTROLLER_PLACE = re.compile(r"(?i)ingress|traefik|contour|haproxy|kong|nginx")
 _CONTROLLER = re.compile(r"(?i)ingress|traefik|contour-envoy|envoy|haproxy|kong")
 MOST_PLACES = 2

@@ -263,8 +263,11 @@ def _evidence(ref: Ref, policy: Obj, first: Blocked) -> Iterator[Evidence]:
     here = first.flow.source if first.direction == "egress" else first.flow.target
     other = first.flow.target if first.direction == "egress" else first.flow.source
     what = first.need.who if first.direction == "egress" else first.need.to
-    yield fact(what, "labels of its pods", here.labels)
     yield fact(first.need.to if first.direction == "egress" else first.need.who, "labels of its pods", other.labels)
+    if other.namespace != here.namespace:
+        yield fact(Ref("Namespace", "", other.namespace), "metadata.labels", other.namespace_labels)
+    else:
+        yield fact(what, "labels of its pods", here.labels)
 
 
 def _severity(facts: Facts, group: list[Blocked]) -> Severity:
