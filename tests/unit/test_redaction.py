@@ -78,6 +78,26 @@ SECRETS: dict[str, tuple[str, str]] = {
     "after an innocent name": (PASSWORD, f"token-service: password={PASSWORD}"),
     "weak": ("=password", "DB_PASSWORD=password"),
     "short number": ("1234", "password=1234"),
+    "short for a password": (PASSWORD, f"DB_PASS={PASSWORD}"),
+    "shorter": (PASSWORD, f"admin_pw: {PASSWORD}, smtp.pass={PASSWORD}"),
+    "in humps": (PASSWORD, f'{{"dbPass":"{PASSWORD}"}}'),
+    "credentials": (PASSWORD, f"SMTP_CREDS={PASSWORD}"),
+    "pass of a log line": (PASSWORD, f"level=info user=bob pass={PASSWORD}"),
+    "redis-server": (PASSWORD, f"redis-server --requirepass {PASSWORD} --port 6379"),
+    "redis.conf": (PASSWORD, f"port 6379\nrequirepass {PASSWORD}\nmasterauth {PASSWORD}\n"),
+    "docker login": (PASSWORD, f"docker login -u ci -p {PASSWORD} r.example"),
+    "ldap": (PASSWORD, f"ldapsearch -x -D cn=admin -w {PASSWORD} -b dc=x"),
+    "htpasswd": (PASSWORD, f"htpasswd -b /etc/users ann {PASSWORD}"),
+    "openssl": (PASSWORD, f"openssl rsa -in k.pem -passin pass:{PASSWORD}"),
+    "attribute": (PASSWORD, f'<add key="DbPassword" value="{PASSWORD}"/>'),
+    "hugging face": ("AbCdEfGhIj", "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"),
+    "grafana": ("AbCdEfGhIj", "glsa_AbCdEfGhIjKlMnOpQrStUvWxYz012345_a1b2c3d4"),
+    "entra id": ("AbCdEfGhIj", "rejected abc8Q~AbCdEfGhIjKlMnOpQrStUvWxYz01234.-_"),
+    "age": ("QQPZRY9X8", "AGE-SECRET-KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQQPZRY9X8GF2TVDW0S3JN54KHCE6MU"),
+    "telegram": (
+        "AAHdqTcvCH",
+        "POST https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw1/sendMessage",
+    ),
     "slack": ("T0000/B0000", "https://hooks.slack.com/services/T0000/B0000/abcdefghijkl"),
     "stripe": ("abcdefghij", "sk_live_abcdefghij1234"),
 }
@@ -122,6 +142,13 @@ STAYS = (
     "DB_PASSWORD=$(DB_PASSWORD_FROM_SECRET)",
     "certificate-authority-data: " + b64("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
     "traceparent 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "pass=12 fail=0 skip=1234",
+    "checks: pass: yes",
+    "proxy_pass: http://backend:8080",
+    "BYPASS=on first-pass: done",
+    "compass=7 passes=1200 passed: 12 of 13",
+    "login -p 8080",
+    "sidecar pass: 3 of 4 probes",
     "find no credentials: `irsa-assume-role-denied` or `pod-identity-failure`",
 )
 
@@ -141,7 +168,18 @@ def test_what_a_diagnosis_needs_stays(text: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["DB_PASSWORD", "PASSWORD_DEV", "clientSecret", "SecretAccessKey", "api-key", "authToken", "client-key-data"],
+    [
+        "DB_PASS",
+        "dbPass",
+        "smtp.creds",
+        "DB_PASSWORD",
+        "PASSWORD_DEV",
+        "clientSecret",
+        "SecretAccessKey",
+        "api-key",
+        "authToken",
+        "client-key-data",
+    ],
 )
 def test_a_name_that_says_secret(name: str) -> None:
     assert is_secret(name)
@@ -159,6 +197,9 @@ def test_a_name_that_says_secret(name: str) -> None:
         "AWS_ACCESS_KEY_ID",
         "passwordKey",
         "secretary",
+        "bypass",
+        "proxy_pass",
+        "pass_count",
     ],
 )
 def test_a_name_that_only_speaks_of_one(name: str) -> None:

@@ -93,8 +93,10 @@ class _Cutter:
             del self.cut[name]
 
     def _short_texts(self, most: int) -> None:
-        self.tree.update(cast("Tree", _short(self.tree, most)))
-        self.text = most
+        short = cast("Tree", _short(self.tree, most))
+        if short != self.tree:
+            self.tree.update(short)
+            self.text = most
 
     def _narrow(self, most: int, levels: int) -> None:
         for name in self.shapeless:

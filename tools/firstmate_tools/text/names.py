@@ -12,10 +12,14 @@ WORDS = (
     r"passw(?:or)?d|passwd|passphrase|pwd|secret|token|credential|api[_-]?key|access[_-]?key|private[_-]?key"
     r"|account[_-]?key|signing[_-]?key|encryption[_-]?key|master[_-]?key|client[_-]?key[_-]?data"
     r"|connection[_-]?string|amz-signature|goog-signature"
+    r"|(?<![a-z0-9_.-])pass(?![a-z0-9_.-])|(?<=[a-z0-9][_.-])(?:pass|pw|creds?)(?![a-z])|(?-i:(?<=[a-z])Pass(?![a-z]))"
+    r"|requirepass|masterauth"
 )
 """Words of which the name of a secret holds one."""
 
 _WORD = re.compile(rf"(?i){WORDS}")
+_NO_PASSWORD = re.compile(r"(?i)(?:.*[_.-])?(?:proxy|fastcgi|uwsgi|scgi|grpc|memcached|by|first|second|last)[_.-]?pass")
+"""nginx's directives, and passes that are no words to pass."""
 _EXACT = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "auth", "pass", "sig", "psk"})
 """Whole names, for keys of objects and headers: in running text they are words like others."""
 _QUALIFIERS = re.compile(r"(?i)(?:[_.-]?(?:s|data|value|val|base|b64|base64|prod|dev|test|staging|old|new|json|\d+))*")
@@ -44,6 +48,8 @@ def is_secret(name: str, *, whole: bool = False) -> bool:
     bare = name.strip("-_.")
     if whole and bare.lower() in _EXACT:
         return True
+    if _NO_PASSWORD.fullmatch(bare):
+        return False
     last: re.Match[str] | None = None
     for found in _WORD.finditer(bare):
         last = found

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from .commands import without_commands
 from .encoded import without_encoded
 from .marks import mark, without_marks
 from .names import WORDS, is_secret
@@ -21,7 +22,7 @@ from .shapes import without_blocks, without_shapes
 __all__ = ["redact", "redact_blocks", "redact_shapes"]
 
 _NAMED = (
-    *("passw", "passphrase", "pwd", "secret", "token", "credential", "key"),
+    *("pass", "pwd", "secret", "token", "cred", "key", "_pw", "-pw", ".pw"),
     *("connection", "signature", "auth", "cookie", "sig="),
 )
 """One of these stands, in small letters, in every text that names a secret."""
@@ -50,7 +51,7 @@ _ARGV = re.compile(
 )
 """A flag and its value as words of a list, as programs print their command lines."""
 _PAIR = re.compile(
-    rf"(?i)\bname{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+{_QUOTE}?(?P<name>{_NAME}){_QUOTE}?\s{{0,20}}+,?\s{{0,20}}+"
+    rf"(?i)\b(?:name|key){_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+{_QUOTE}?(?P<name>{_NAME}){_QUOTE}?\s{{0,20}}+,?\s{{0,20}}+"
     rf"{_QUOTE}?value{_QUOTE}?\s{{0,20}}+[:=]\s{{0,20}}+(?=\S)"
 )
 _ELEMENT = re.compile(rf"(?i)(<(?P<name>{_NAME})>)([^<\n]{{1,500}}+)(?=</)")
@@ -63,16 +64,6 @@ _HEADER = re.compile(
 _COOKIE = re.compile(rf"(?i)(?<![\w-])((?:set-)?cookie{_QUOTE}?:\s{{0,20}}+{_QUOTE}?)([\w.-]{{1,100}}=)([^\n\"']+)")
 _AUTH = re.compile(rf"({_QUOTE}auth{_QUOTE}\s{{0,20}}+:\s{{0,20}}+(?P<q>{_QUOTE}))([A-Za-z0-9+/=_-]{{8,}}+)((?P=q)|\Z)")
 _SIGNED = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature|x-amz-credential)=)([^\s&\"'<>\[]{6,}+)")
-_COMMANDS = (
-    re.compile(r"(\bcurl\b[^\n|;]{0,100}?\s(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,100}:)([^\s\"']{1,200}+)"),
-    re.compile(r"(\bsshpass\s{1,9}-p[ =]?)([^\s]{1,200}+)"),
-    re.compile(r"(\b(?:mysql|mysqldump|mariadb|mysqladmin)\b[^\n|;]{0,100}?\s-p)([^\s]{2,200}+)"),
-    re.compile(r"(\bredis-cli\b[^\n|;]{0,100}?\s(?:-a|--pass) )([^\s]{1,200}+)"),
-    re.compile(r"(?i)(\bidentified by |\bwith (?:encrypted )?password )('[^'\n]{1,200}+')"),
-    re.compile(r"(?i)(\blogin\s{1,9}\S{1,100}\s{1,9}password\s{1,9})(\S{1,200}+)"),
-)
-_COMMAND_HINTS = ("curl", "sshpass", "mysql", "mariadb", "redis-cli", "dentified", "DENTIFIED", "assword", "ASSWORD")
-
 _MOST_PASSES = 4
 
 _PROSE = (
@@ -94,6 +85,7 @@ _PATH = re.compile(r"(?:file:/)?/(?:[\w.@%-]{0,60}/?)*+")
 _MIXED = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[a-z])(?=[^/]*[A-Z])[A-Za-z0-9]{16,}")
 _TAG = re.compile(r"v?\d+(?:\.\d+){1,3}[\w.-]*")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")
+_DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _MORE_WORDS = re.compile(r"[ \t]+[\"'(\w]")
 _OF_AN_OBJECT = re.compile(
@@ -132,9 +124,7 @@ def _plainly(value: str) -> str:
     value = without_shapes(value)
     if "earer" in value or "asic" in value or "EARER" in value or "ASIC" in value:
         value = _SCHEME.sub(_scheme, value)
-    if any(hint in value for hint in _COMMAND_HINTS):
-        for pattern in _COMMANDS:
-            value = pattern.sub(rf"\1{mark('value')}", value)
+    value = without_commands(value)
     small = without_marks(value).lower()  # their words name secrets, too
     return _without_named(value, small) if any(word in small for word in _NAMED) else value
 
@@ -272,6 +262,8 @@ def _names_only(head: re.Match[str], value: Value) -> bool:
     bare = said.strip("\\\"'")
     if not value.quote and _is_prose(head, said, rest):
         return True
+    if name == "pass" and ("=" not in head["joint"] or not (_DIGIT.search(bare) and _LETTER.search(bare))):
+        return True  # `pass=12 fail=0`, `pass: yes`
     if _OF_AN_OBJECT.match(rest) or (name.endswith("tokens") and _NUMBER.fullmatch(bare)):
         return True
     if head["joint"] == ":" and _TAG.fullmatch(said):

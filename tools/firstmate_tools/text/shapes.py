@@ -4,7 +4,8 @@
 and none starts anew at every character: text comes from strangers, and a megabyte must take less than a second.
 
 The prefixes are those that issuers document (AWS IAM unique identifiers, GitHub, GitLab, npm, PyPI, Slack, Stripe,
-OpenAI, Google, HashiCorp Vault, Docker, DigitalOcean, SendGrid). Image digests, UIDs, commit hashes and generated names
+OpenAI, Google, HashiCorp Vault, Docker, DigitalOcean, SendGrid, Hugging Face, Grafana, Shopify, Databricks, Atlassian,
+Linear, New Relic, Square, Entra ID, age). Image digests, UIDs, commit hashes and generated names
 have no such prefix, which is why entropy is not asked.
 """
 
@@ -61,11 +62,27 @@ SHAPES: tuple[Shape, ...] = (
             r"|GOCSPX-[\w-]{20,})"
         ),
     ),
+    Shape(
+        "token",
+        ("hf_", "glsa_", "glc_", "shp", "dapi", "ATATT3", "lin_api_", "NRAK-", "sq0", "8Q~"),
+        re.compile(
+            r"\b(?:hf_[A-Za-z0-9]{30,}|glsa_\w{32,}|glc_[\w+/=-]{32,}|shp(?:at|ca|pa|ss)_[0-9a-f]{32}|dapi[0-9a-f]{32}"
+            r"|ATATT3[\w=-]{50,}|lin_api_[A-Za-z0-9]{32,}|NRAK-[A-Z0-9]{27}|sq0(?:csp|atp)-[\w-]{22,}"
+            r"|[\w~.-]{3}8Q~[\w~.-]{31,34})"
+        ),
+    ),
+    Shape("private-key", ("AGE-SECRET-KEY-1",), re.compile(r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}")),
     Shape("token", ("hvs.", "hvb.", "hvr."), re.compile(r"\bhv[sbr]\.[\w-]{20,}")),
     Shape(
         "webhook",
         ("hooks.slack.com/",),
         re.compile(r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[\w/-]{12,}"),
+        r"\1" + mark("webhook"),
+    ),
+    Shape(
+        "webhook",
+        ("/api/webhooks/", "api.telegram.org/bot"),
+        re.compile(r"(/api/webhooks/\d{15,20}/|api\.telegram\.org/bot\d{5,12}:)[\w-]{30,}"),
         r"\1" + mark("webhook"),
     ),
     Shape(
