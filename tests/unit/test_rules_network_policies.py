@@ -96,6 +96,13 @@ def test_it_explains_the_caller_that_dies_of_it() -> None:
     assert {"application-exits-on-error", "service-endpoints-not-ready"} <= {e.cause for e in found[0].explained}
 
 
+def test_a_caller_that_fails_for_another_reason_is_a_fault_of_its_own() -> None:
+    objects = shop(waiting="CrashLoopBackOff", restarts=5, last={"exitCode": 1})
+    log = {("shop", "front-1-0", "app", True): "FATAL: no licence file\n"}
+    found = [r.finding.cause for r in linked(*objects, DENY, logs=log) if r.finding.severity != "info"]
+    assert sorted(found) == ["application-exits-on-error", CAUSE]
+
+
 def test_egress_without_dns_is_named() -> None:
     out = policy(
         "front-out", selector={"app": "front"}, policyTypes=["Egress"], egress=[{"to": [peer({"app": "cart"})]}]

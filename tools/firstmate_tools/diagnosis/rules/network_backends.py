@@ -55,7 +55,7 @@ class Idle:
 @rule(
     causes=("workload-scaled-to-zero",),
     observes=OBSERVED,
-    explains=(*BACKENDS, *explains("ingress-backend-missing", along=("owns", "selects", "routes"))),
+    explains=BACKENDS,
     confirms=(kinds.SERVICE, kinds.POD, kinds.DEPLOYMENT, kinds.STATEFUL_SET),
 )
 def scaled_to_zero(facts: Facts) -> Verdicts:

@@ -95,9 +95,21 @@ def _internal(facts: Facts, service: Obj, ref: Ref, there: set[str]) -> Iterator
             fact(sorted(lost)[0], "nodes of its pods", ", ".join(sorted(lost[sorted(lost)[0]])[:10])),
             *shown[:2],
         ),
-        affects=(*backends.workloads_behind(facts, ref), *sorted(lost)[:MOST_NAMED]),
+        affects=(*backends.workloads_behind(facts, ref), *_claimed(facts, sorted(lost), ref)[:MOST_NAMED], ref),
         next=(lib.ask("get", "the Service as it is", kind="service", name=ref.name, namespace=ref.namespace),),
     )
+
+
+def _claimed(facts: Facts, callers: list[Ref], service: Ref) -> list[Ref]:
+    """The callers, without those that are in trouble and do not say that it is for this."""
+    ailing = {one.workload for one in trouble.troubled(facts)}
+    says = {
+        facts.workload(pod)
+        for pod, _, log in hosts.logs_read(facts)
+        for peer in unreached(log.splitlines())
+        if hosts.service(facts, pod.namespace, peer.host) == service
+    }
+    return [ref for ref in callers if ref not in ailing or ref in says]
 
 
 def _unknown_callers(facts: Facts, service: Obj, ref: Ref, there: set[str]) -> Iterator[Finding]:

@@ -241,7 +241,7 @@ def _finding(facts: Facts, ref: Ref, group: list[Blocked]) -> Finding:
             f"{first.flow.protocol}, which it needs: {first.why} ({first.direction}).{more}"
         ),
         evidence=tuple(_evidence(ref, policy, first)),
-        affects=(*callers, *sorted({one.need.to for one in group if one.need.to != DNS})),
+        affects=(*_claimed(facts, group), *sorted({one.need.to for one in group if one.need.to != DNS})),
         next=(
             lib.ask("get", "the policy as it is", kind="networkpolicy", name=ref.name, namespace=ref.namespace),
             *(
@@ -268,6 +268,12 @@ def _evidence(ref: Ref, policy: Obj, first: Blocked) -> Iterator[Evidence]:
         yield fact(Ref("Namespace", "", other.namespace), "metadata.labels", other.namespace_labels)
     else:
         yield fact(what, "labels of its pods", here.labels)
+
+
+def _claimed(facts: Facts, group: list[Blocked]) -> list[Ref]:
+    """The callers, without those that are in trouble and do not say that it is for this."""
+    ailing = {one.workload for one in trouble.troubled(facts)}
+    return sorted({one.need.who for one in group if one.need.said is not None or one.need.who not in ailing})
 
 
 def _severity(facts: Facts, group: list[Blocked]) -> Severity:
