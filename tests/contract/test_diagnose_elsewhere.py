@@ -53,7 +53,7 @@ async def test_why_a_webhooks_backend_is_down_is_the_root_though_it_stands_elsew
     assert (root.cause, root.object.namespace, root.object.name) == ("application-exits-on-error", "guard", "guard")
     assert "webhook-unavailable" in {one.cause for one in root.explains}
     assert "cart" in {one.name for one in root.affects}
-    assert cluster.usage.requests <= 40
+    assert cluster.usage.requests <= 38
 
 
 async def test_what_else_is_broken_there_is_not_this_questions_concern():

@@ -28,8 +28,13 @@ MOST_CONFIRMED = 5
 """Namespaces whose lists are read once more before a finding is said."""
 MOST_VISITED = 1
 """Namespaces into which a cause is followed."""
-NOT_FOLLOWED = frozenset({"HorizontalPodAutoscaler", "PodDisruptionBudget", "CronJob", "Ingress"})
-"""Kinds that are not read there: they keep no backend of others from running."""
+FOLLOWED = frozenset(
+    {
+        *("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet"),
+        *("Event", "Service", "PersistentVolumeClaim", "NetworkPolicy", "Node"),
+    }
+)
+"""Kinds that are read there: those that may keep a backend of others from running, and nothing else."""
 INCONCLUSIVE = frozenset({"denied", "failed", "timed_out", "not_collected"})
 
 
@@ -125,7 +130,7 @@ async def _followed(observer: Observer, facts: Facts, rules: tuple[Rule, ...], f
     for place in places[:MOST_VISITED]:
         observer.visit(place)
         lists = plan(rules, Scope(namespace=place))
-        await observer.lists(want for want in lists if want.kind.kind not in NOT_FOLLOWED)
+        await observer.lists(want for want in lists if want.kind.kind in FOLLOWED)
     if places:
         await _dig(observer, facts, rules)
     return _guests(facts, rules)
