@@ -66,6 +66,13 @@ def test_a_change_that_does_not_fit_is_no_reason(held: Obj) -> None:
     assert roots(*restarted(), held) == [("application-exits-on-error", "deployment/cart")]
 
 
+def test_a_pod_that_reads_the_new_values_and_is_ready_refutes_it() -> None:
+    objects = restarted()
+    owner = objects[4]["metadata"]["ownerReferences"]
+    late = pod("cart-2-9", containers=objects[4]["spec"]["containers"], age=60, metadata={"ownerReferences": owner})
+    assert REGRESSION not in severe(*objects, late, config(90))
+
+
 def test_a_new_image_beside_the_change_leaves_both_open() -> None:
     found = severe(*restarted(image="registry.shop.example/app:2"), config(90))
     assert REGRESSION not in found and "application-exits-on-error" in found

@@ -142,7 +142,7 @@ def removed_in_manifest(facts: Facts) -> Verdicts:
             evidence=tuple(evidence[:2]),
             affects=(target,),
             culprit=f"{target} {target.namespace}",
-            next=(lib.ask("events", "what else it says", namespace=target.namespace),),
+            next=(lib.ask("get", "what it applies", kind=target.kind, name=target.name, namespace=target.namespace),),
         )
 
 

@@ -231,11 +231,14 @@ def _well_before(facts: Facts, group: list[Trouble], at: datetime) -> str:
     if any(start is None or start < at - SLACK for start in failing) or not _one_template(facts, group[0].workload):
         return ""
     ailing = {t.ref for t in group}
-    older = [
+    well = [
         pod
         for pod in lib.pods_of(facts, group[0].workload)
-        if ref_of(pod, kinds.POD) not in ailing and podstate.ready(pod) and _running_since(pod, group[0]) < at
+        if ref_of(pod, kinds.POD) not in ailing and podstate.ready(pod)
     ]
+    older = [pod for pod in well if _running_since(pod, group[0]) < at]
+    if len(older) < len(well):
+        return ""  # a pod that reads the new values is ready too
     if older:
         return f"{lib.count(len(older), 'pod')} that started before are ready, those that started since are not"
     for one in group:

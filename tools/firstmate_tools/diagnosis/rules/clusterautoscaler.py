@@ -185,7 +185,7 @@ def no_scale_down(facts: Facts) -> Verdicts:
                 *(held[3] for held in several[:3]),
                 *(fact(node, "utilisation by requests", _share(facts, node)) for node in nodes[:2]),
             ),
-            next=(lib.ask("node_status", "what runs there", node=nodes[0].name),),
+            next=(lib.ask("node_status", "what runs there", name=nodes[0].name),),
         )
 
 
