@@ -30,8 +30,20 @@ MANY_NAMESPACES = 4
 LOG_LINES = 100
 ASIDE_LOGS = "logs of containers that look well"
 TELLING_NORMAL_EVENTS = frozenset(
-    {"Killing", "Preempted", "FailedBinding", "NodeNotReady", "ExternalExpanding", "JobAlreadyActive"}
-    | {"SuccessfulRescale", "NotTriggerScaleUp", "TriggeredScaleUp"}
+    {
+        "DisruptionBlocked",
+        "DisruptionTerminating",
+        "ExternalExpanding",
+        "FailedBinding",
+        "JobAlreadyActive",
+        "Killing",
+        "NodeNotReady",
+        "NotTriggerScaleUp",
+        "Preempted",
+        "SuccessfulRescale",
+        "SuccessfullyReconciled",
+        "TriggeredScaleUp",
+    }
 )
 """Normal events that rules read; all other Normal events are let go."""
 
