@@ -9,6 +9,7 @@ as kubectl writes it (`Role.iam.services.k8s.aws`).
 """
 
 from . import kinds
+from .ackkinds import ACK
 from .kinds import Kind
 
 # Karpenter (https://karpenter.sh/docs/concepts/) and EKS Auto Mode
@@ -66,13 +67,12 @@ CLUSTER_TRIGGER_AUTHENTICATION = Kind(
     short=("cta", "clustertriggerauth"),
 )
 
-CUSTOM: tuple[Kind, ...] = tuple(value for value in list(vars().values()) if isinstance(value, Kind))
-"""Every kind above, in the order written."""
+CUSTOM: tuple[Kind, ...] = (*(value for value in list(vars().values()) if isinstance(value, Kind)), *ACK)
+"""Every kind above, in the order written, and ACK's."""
 
 _FIRST: dict[str, str] = {}
 for _kind in (*kinds.KNOWN, *CUSTOM):
     _FIRST.setdefault(_kind.kind, _kind.group)
-_BY_ADDRESS = {kind.kind: kind for kind in reversed(CUSTOM)}
 _BY_NAME: dict[str, Kind] = {}
 for _kind in CUSTOM:
     for _name in _kind.names():
@@ -91,6 +91,9 @@ def address_kind(group: str, kind: str) -> str:
 def address_of(kind: Kind) -> str:
     """As `address_kind`, of a kind at hand."""
     return kind.kind if _FIRST.get(kind.kind) == kind.group else address_kind(kind.group, kind.kind)
+
+
+_BY_ADDRESS = {address_of(kind): kind for kind in reversed(CUSTOM)}
 
 
 def addressed(name: str) -> Kind | None:
