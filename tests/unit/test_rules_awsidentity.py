@@ -57,7 +57,7 @@ def test_without_any_webhook_all_workloads_have_one_problem() -> None:
     others = app("web", body={"serviceAccountName": "web"})
     (root,) = linked(*workload(), *others, account(), account("web"))
     assert "there is no pod-identity-webhook" in root.finding.summary
-    assert root.finding.culprit == "pod-identity-webhook"
+    assert (root.finding.culprit, root.finding.severity) == ("pod-identity-webhook", "info")
 
 
 @pytest.mark.parametrize(

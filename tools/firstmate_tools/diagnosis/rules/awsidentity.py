@@ -104,7 +104,7 @@ def _not_injected(facts: Facts, workload: Ref, account: Ref, pods: list[Obj]) ->
     return Finding(
         cause=NOT_INJECTED,
         object=workload,
-        severity=_severity(facts, workload),
+        severity=_severity(facts, workload, bool(culprit)),
         confidence="certain",
         summary=(
             f"{account} promises an AWS role to {workload}, and {len(pods)} of its {lib.count(len(every), 'pod')} "
@@ -144,11 +144,15 @@ def _why(facts: Facts, workload: Ref, pods: list[Obj], since: datetime | None) -
     return "they were admitted without the webhook, which lets pods pass when it does not answer", "", []
 
 
-def _severity(facts: Facts, workload: Ref) -> Severity:
-    """A workload that fails for another reason is not explained by this: then it is a weakness beside."""
+def _severity(facts: Facts, workload: Ref, nowhere: bool) -> Severity:
+    """A workload that fails for another reason is not explained by this: then it is a weakness beside.
+
+    Args:
+        nowhere: whether nobody injects roles in this cluster at all. Then programs that look well have done without.
+    """
     ailing = [one for one in trouble.troubled(facts) if one.workload == workload]
     if not ailing:
-        return "warning"
+        return "info" if nowhere else "warning"
     words = [trouble.log_of(facts, one) or "" for one in ailing]
     return lib.severity(facts, workload) if any(_REFUSED.search(text) for text in words) else "info"
 
