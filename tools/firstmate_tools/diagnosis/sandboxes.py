@@ -62,9 +62,9 @@ def failing(facts: Facts) -> list[NoSandbox]:
     found: list[NoSandbox] = []
     for pod in lib.unsettled(facts):
         node = fields.text(pod, "spec", "nodeName")
-        if not node or podstate.finished(pod) or podstate.terminating(pod) or _runs(pod):
+        if not node or podstate.ready(pod) or podstate.finished(pod) or podstate.terminating(pod):
             continue
-        if nodefaults.down(facts, node):
+        if _runs(pod) or nodefaults.down(facts, node):
             continue
         ref = ref_of(pod, kinds.POD)
         rows = [row for row in heard(facts, ref, pod, "", *REASONS) if lately(facts, row)]
@@ -77,7 +77,7 @@ def _runs(pod: Obj) -> bool:
     """Whether the pod has a sandbox: its condition says so, or something in it runs or was started there."""
     told = fields.condition(pod, "PodReadyToStartContainers").get("status")
     every = [c for c in podstate.containers(pod) if c.role != "ephemeral"]
-    if podstate.ready(pod) or told == "True" or any(c.running for c in every):
+    if told == "True" or any(c.running for c in every):
         return True
     begun = any(c.newest_end or c.waiting_reason not in starting.CALM_WAITING for c in every)
     return begun and told != "False"
