@@ -13,6 +13,7 @@ from firstmate.answers import compact
 from firstmate.calls import Calls
 from firstmate.catalogue import all_tools
 from firstmate.mcp import egress
+from firstmate.runbooks.library import library
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.diagnosis.report import Diagnosis, Evidence, Explained, RootCause, RuledOut
 from firstmate_tools.results import Answer, ClusterIdentity, Coverage, Cursor, Limit, Namespace, ObjectRef
@@ -108,7 +109,14 @@ async def test_an_object_of_any_shape_stays_within_the_budget_and_says_how_to_se
     left = egress.answer(answer, calls.find("get"))
     assert tokens(left) <= calls.find("get").tokens
     assert left["object"]["metadata"]["name"] == "wide"
-    assert any("shows all" in note or "prints the whole" in note for note in left["coverage"]["cut"])
+    assert any("shows more" in note or "prints the whole" in note for note in left["coverage"]["cut"])
+
+
+async def test_every_runbook_leaves_whole() -> None:
+    calls = Calls(Clusters(), all_tools())
+    for slug in library().slugs:
+        left = egress.answer(await calls.call("get_runbook", {"runbook": slug}), calls.find("get_runbook"))
+        assert left["coverage"]["cut"] == [] and left["text"] == library().find(slug).text, slug
 
 
 def diagnosis(roots: int) -> Diagnosis:

@@ -253,7 +253,7 @@ async def test_a_large_object_is_cut_where_it_is_long_and_says_so():
     assert len(concise.model_dump_json()) < 12_000
     assert concise.object is not None
     assert concise.object["data"]["mode"] == "fast"
-    assert concise.coverage.cut == ["object.data.nginx.conf: 60000 characters; detail=detailed shows all"]
+    assert concise.coverage.cut == ["object.data.nginx.conf: 60000 characters; detail=detailed shows more"]
     detailed = await ask(get, FakeCluster(made), kind="cm", name="c", detail="detailed")
     assert detailed.object is not None
     assert len(detailed.object["data"]["nginx.conf"]) == 60_000

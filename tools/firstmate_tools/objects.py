@@ -94,7 +94,7 @@ async def get(
             not_checked=missing,
             returned=1,
             total=1,
-            cut=[*([f"object.{', '.join(cut)}; detail=detailed shows all"] if cut else [])]
+            cut=[*([f"object.{', '.join(cut)}; detail=detailed shows more"] if cut else [])]
             + ([f"{more} more that point at it"] if more > 0 else []),
         ),
     )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from firstmate.runbooks.library import library
 from firstmate_tools.results import Answer, Coverage
+from firstmate_tools.text import Words
 from firstmate_tools.toolspec import tool
 
 
@@ -15,7 +16,7 @@ class RunbookText(Answer):
     slug: str
     title: str
     causes: list[str] = Field(description="Causes that it is for")
-    text: str = Field(description="Markdown")
+    text: Words = Field(description="Markdown")
 
 
 @tool(title="Read a runbook", given="nothing", untrusted=False)
