@@ -31,7 +31,7 @@ MOST_VISITED = 1
 FOLLOWED = frozenset(
     {
         *("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet"),
-        *("Event", "Service", "PersistentVolumeClaim", "NetworkPolicy", "Node"),
+        *("Event", "Service", "PersistentVolumeClaim", "Node"),
     }
 )
 """Kinds that are read there: those that may keep a backend of others from running, and nothing else."""
