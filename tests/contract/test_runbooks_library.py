@@ -46,7 +46,6 @@ UNWRITTEN: set[str] = {
     "nlb-hairpin-timeout",
     "node-join-failure",
     "noisy-neighbour",
-    "pod-security-groups-eni",
     "secret-sync-failure",
     "spot-interruption",
     "static-aws-credentials",
