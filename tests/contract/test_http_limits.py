@@ -170,6 +170,17 @@ async def test_sessions_of_one_caller_are_bounded_until_they_are_closed_or_forgo
         await served.open_session("t-ann")
 
 
+async def test_open_event_streams_of_one_caller_are_bounded_and_take_no_place_of_calls(tokens: str) -> None:
+    limits = {"streams_per_caller": 1, "per_caller": 1}
+    async with serving(tokens_file=tokens, limits=limits) as served, httpx2.AsyncClient(timeout=20) as client:
+        headers = {"authorization": "Bearer t-ann", "accept": "text/event-stream", "mcp-protocol-version": LEGACY}
+        first, second = [{**headers, "mcp-session-id": await served.open_session("t-ann")} for _ in range(2)]
+        async with client.stream("GET", served.url, headers=first) as held:
+            assert held.status_code == 200
+            assert (await client.get(served.url, headers=second)).status_code == 429
+            assert (await served.post(token="t-ann")).status_code == 200
+
+
 async def test_sessions_that_a_caller_makes_up_take_no_place_of_those_that_are_open(tokens: str) -> None:
     async with serving(tokens_file=tokens, limits={"sessions_per_caller": 2}) as served:
         for number in range(3):
