@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from builders import ago, container, event, node, obj, pending
+from builders import ago, container, event, facts_of, node, obj, pending
 from hypothesis import HealthCheck, given, settings
 from verdicts import app, bystanders, damaged, linked, renamed, roots, severe, shuffled
 
 from firstmate_tools.fields import Obj
+from firstmate_tools.refs import Ref
 
 UNSCHEDULABLE = {
     "type": "PodScheduled",
@@ -243,3 +244,40 @@ def test_pods_that_wait_for_other_things_than_a_node_are_left_alone() -> None:
         }
     }
     assert "karpenter-nodepool-limit-reached" not in [cause for cause, _ in roots(gone, node("n1"), FULL, READY)]
+
+
+def test_a_node_of_a_pool_has_nothing_to_do_with_its_siblings() -> None:
+    def owned(kind: str, name: str) -> Obj:
+        return {"ownerReferences": [{"apiVersion": "karpenter.sh/v1", "kind": kind, "name": name, "uid": name}]}
+
+    claims, nodes = [claim("a"), claim("b")], [node("n1"), node("n2")]
+    for one, above in zip(claims, ("general", "general"), strict=True):
+        one["metadata"].update(owned("NodePool", above))
+    for one, above in zip(nodes, ("a", "b"), strict=True):
+        one["metadata"].update(owned("NodeClaim", above))
+    graph = facts_of(pool(), *claims, *nodes).graph
+    assert graph.related(Ref("Node", "", "n1")) == {
+        Ref("Node", "", "n1"),
+        Ref("NodeClaim", "", "a"),
+        Ref("NodePool", "", "general"),
+    }
+    assert graph.workload(Ref("Node", "", "n1")) == Ref("Node", "", "n1")
+    assert Ref("Node", "", "n2") in graph.related(Ref("NodePool", "", "general"))
+
+
+@pytest.mark.parametrize("author", ["karpenter", "eks-auto-mode/compute"])
+def test_auto_mode_speaks_as_karpenter_does(author: str) -> None:
+    named = {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"}
+    tight = pool(spec={"limits": {"cpu": "32"}}, used={"cpu": "28"})
+    tight["spec"]["template"]["spec"]["nodeClassRef"] = named
+    auto = obj("NodeClass", "default", None, api="eks.amazonaws.com/v1", spec={}, status={"conditions": []})
+    objects = [*waiting("3"), tight, auto]
+    said = by_karpenter("all available instance types exceed limits for nodepool", named_pod(objects))
+    said["source"] = {"component": author}
+    assert roots(*objects, said)[0][0] == "karpenter-nodepool-limit-reached"
+    auto["status"]["conditions"] = [condition("Ready", "False"), condition("SecurityGroupsReady", "False", "X")]
+    assert roots(*objects) == [("karpenter-nodeclass-not-ready", "nodeclass/default")]
+
+
+def named_pod(objects: list[Obj]) -> Obj:
+    return next(o for o in objects if o["kind"] == "Pod" and o["metadata"]["name"].startswith("cart"))

@@ -1,4 +1,4 @@
-"""What the AWS Load Balancer Controller, cert-manager, External Secrets, KEDA, ACK and external-dns say of themselves."""
+"""What the AWS Load Balancer Controller, cert-manager, External Secrets, KEDA, ACK and external-dns tell."""
 
 from typing import Any
 

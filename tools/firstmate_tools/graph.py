@@ -27,8 +27,15 @@ TEMPLATED = (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.REPLI
 """Kinds with a pod template at spec.template."""
 LINKED = frozenset({kinds.POD, kinds.SERVICE, kinds.INGRESS, kinds.HORIZONTAL_POD_AUTOSCALER, *TEMPLATED})
 """Kinds that a graph links by more than their owners."""
-_HOLDS: dict[str, tuple[Edge, ...]] = {"PersistentVolumeClaim": ("mounts",)}
+_HOLDS: dict[str, tuple[Edge, ...]] = {
+    "PersistentVolumeClaim": ("mounts",),
+    "ConfigMap": ("mounts",),
+    "ServiceAccount": ("mounts",),
+    "HorizontalPodAutoscaler": ("scales",),
+}
 """Kinds whose users belong to a question about them."""
+_ONE_OF_MANY = frozenset({"Node", "NodeClaim"})
+"""Kinds whose owner (Karpenter's NodePool) has others of their kind, which are no concern of theirs."""
 
 
 class Graph:
@@ -74,7 +81,7 @@ class Graph:
         """The topmost controller above an object; the object itself where it has none. Nodes own no workload."""
         top = ref
         for owner in self.owners(ref):
-            if owner.kind == "Node":
+            if owner.kind == "Node" or top.kind == "Node":
                 break
             top = owner
         return top
@@ -91,9 +98,11 @@ class Graph:
         backends = {b for seed in seeds for b in self.before(seed, "selects")}
         hosted = set(self.after(ref, "hosts", *_HOLDS.get(ref.kind, ())))
         family = seeds | backends | hosted
-        for member in list(family):
+        for member in [member for member in family if member.kind not in _ONE_OF_MANY]:
             family |= set(self.owners(member))
         family = self.reach(family, "owns")
+        if ref.kind in _ONE_OF_MANY:
+            family |= set(self.owners(ref))
         family |= {c for member in family for c in self.before(member, "mounts") if c.kind == "PersistentVolumeClaim"}
         return family | self.reach(seeds if ref.kind in {"Service", "Ingress"} else family, "selects", "routes")
 
