@@ -21,6 +21,7 @@ _LESS = "<＜﹤‹〈⟨❮"
 _TAGS = (
     "a|img|script|iframe|object|embed|svg|style|link|meta|base|form|video|audio|picture|source|system|assistant|user|human"
     "|developer|tool_\\w+|function_\\w+|invoke|parameter|antml|instructions?|important|untrusted\\w*|s"
+    "|system-\\w+|results?|output|context|documents?|thinking|new_\\w+"
 )
 # A blank after the bracket: what was a tag, a link or a template's token reads on as text.
 _TAG = re.compile(rf"(?i)([{_LESS}])(?=\s*[/|!?∕⁄／]|(?:{_TAGS})[\s:>/＞]|https?:|mailto:|[a-z2-9]{{{_MARK}}}>)")
