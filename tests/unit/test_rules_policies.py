@@ -22,7 +22,8 @@ VAP = (
 )
 HOOK_SAYS_NO = 'Error creating: admission webhook "pods.guard.example" denied the request: no image of this registry'
 X509 = (
-    'Error creating: Internal error occurred: failed calling webhook "pods.guard.example": failed to call webhook: Post '
+    'Error creating: Internal error occurred: failed calling webhook "pods.guard.example": failed to call webhook: '
+    "Post "
     '"https://guard.guard.svc:443/v": tls: failed to verify certificate: x509: '
 )
 SLOW = "Error creating: Timeout: request did not complete within requested timeout - context deadline exceeded"

@@ -114,7 +114,8 @@ def default_limit_starves(facts: Facts) -> Verdicts:
 def _giver(facts: Facts, one: Alteration) -> tuple[Ref, object] | None:
     """The LimitRange that gave a limit, with the limit that it gives now; None where none can have."""
     ranges = facts.all(LIMIT_RANGE, one.ref.namespace)
-    told = bool({f"memory limit for {kind} {one.container}" for kind in ("container", "init container")} & _told(one.pod))
+    words = {f"memory limit for {kind} {one.container}" for kind in ("container", "init container")}
+    told = bool(words & _told(one.pod))
     for limit_range in ranges:
         name = one.container
         bare: Obj = {"spec": {"containers": [{"name": name}]}}
