@@ -12,6 +12,7 @@ import pytest
 from contract.snapshot_doubles import NOW, MemoryCluster, obj, pod
 
 from firstmate_tools.cluster.base import LogRequest
+from firstmate_tools.cluster.layouts.manifest import LogEntry
 from firstmate_tools.cluster.snapshot import SnapshotSource
 from firstmate_tools.errors import (
     ConfigurationError,
@@ -26,7 +27,7 @@ from firstmate_tools.errors import (
 )
 from firstmate_tools.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, NAMESPACE, NODE, POD, SECRET, SERVICE
 from firstmate_tools.reads import AnyKindButSecrets, Grant, Read
-from firstmate_tools.recorder import record
+from firstmate_tools.recorder import RecordReport, record
 
 pytestmark = pytest.mark.anyio
 LOGS = Read(POD, ("get",), "log")
@@ -74,7 +75,8 @@ async def test_what_was_recorded_reads_back_equal(tmp_path: Path, name: str) -> 
 
 
 async def test_a_recording_of_a_recording_is_equal(tmp_path: Path) -> None:
-    live = cluster(logs={("shop", "cart-2", "app", run): LOG for run in (False, True)})
+    texts = {("shop", "cart-2", "app", run): LOG for run in (False, True)}
+    live = cluster(logs={**texts, ("shop", "cart-1", "app", False): LOG})
     await record(live, tmp_path / "first.tar.gz", reads=READS, namespaces=["shop", "pay"])
     async with SnapshotSource("prod", tmp_path / "first.tar.gz").open(GRANT) as then:
         await record(then, tmp_path / "second.tar.gz", reads=READS, namespaces=["shop", "pay"])
@@ -250,25 +252,33 @@ class TestFailures:
         assert not any("etc" in name for name in members(tmp_path / "a.tar.gz"))
 
 
+def collected(report: RecordReport) -> list[LogEntry]:
+    return [log for log in report.manifest.logs if log.outcome == "collected"]
+
+
 class TestLogs:
     """Logs of what looks unwell, without secrets."""
 
     RUNS = tuple(("shop", "cart-2", "app", run) for run in (False, True))
 
-    async def test_of_unwell_containers_alone(self, tmp_path: Path) -> None:
+    async def test_of_unwell_containers_first_then_of_the_others(self, tmp_path: Path) -> None:
         texts = {**dict.fromkeys(self.RUNS, LOG), ("shop", "cart-1", "app", False): LOG}
         report = await record(cluster(logs=texts), tmp_path / "a.tar.gz", reads=READS)
-        assert [(log.pod, log.previous, log.lines, log.stamped) for log in report.manifest.logs] == [
+        assert [(log.pod, log.previous, log.lines, log.stamped) for log in collected(report)] == [
+            ("cart-1", False, 2, True),
             ("cart-2", False, 2, True),
             ("cart-2", True, 2, True),
         ]
+        report = await record(cluster(logs=texts), tmp_path / "b.tar.gz", reads=READS, most_containers=1)
+        assert {log.pod for log in report.manifest.logs} == {"cart-2"}
+        assert report.manifest.logs_left_out == 0, "only what looks unwell is missed"
         kept = members(tmp_path / "a.tar.gz")["logs/shop/cart-2/app.previous.log"].decode()
         assert kept == LOG.replace("hunter2", "[redacted:value]")
 
     async def test_and_of_those_asked_for(self, tmp_path: Path) -> None:
         texts = {**dict.fromkeys(self.RUNS, LOG), ("shop", "cart-1", "app", False): LOG}
         more = [LogRequest("shop", "cart-1", "app"), LogRequest("shop", "cart-2", "app"), LogRequest("..", "x", "y")]
-        report = await record(cluster(logs=texts), tmp_path / "a.tar.gz", reads=READS, logs=more)
+        report = await record(cluster(logs=texts), tmp_path / "a.tar.gz", reads=READS, most_containers=1, logs=more)
         assert [log.pod for log in report.manifest.logs] == ["cart-1", "cart-2", "cart-2"]
 
     async def test_the_worst_first_and_the_rest_counted(self, tmp_path: Path) -> None:
@@ -288,7 +298,7 @@ class TestLogs:
         report = await record(
             cluster(logs=dict.fromkeys(self.RUNS, LOG)), tmp_path / "a.tar.gz", reads=READS, log_lines=1
         )
-        assert [(log.lines, log.cut) for log in report.manifest.logs] == [(1, True), (1, True)]
+        assert [(log.lines, log.cut) for log in collected(report)] == [(1, True), (1, True)]
 
     async def test_none_where_nobody_declared_them(self, tmp_path: Path) -> None:
         live = cluster(logs=dict.fromkeys(self.RUNS, LOG))

@@ -283,7 +283,7 @@ class TestLogs:
     async def test_what_is_missing_says_why(self, tmp_path: Path) -> None:
         then = await self.cluster(tmp_path)
         for request, error in (
-            (LogRequest("shop", "cart-1", "app"), NotCollectedError),  # well, so that nobody recorded it
+            (LogRequest("shop", "cart-1", "app"), ObjectNotFoundError),  # well, and silent
             (LogRequest("shop", "cart-1", "app", previous=True), ObjectNotFoundError),  # never restarted
             (LogRequest("pay", "new", "app"), ObjectNotFoundError),  # never ran
             (LogRequest("shop", "gone", "app"), ObjectNotFoundError),

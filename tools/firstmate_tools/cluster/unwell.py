@@ -11,6 +11,9 @@ from firstmate_tools.podstate import Container
 
 from .base import LogRequest
 
+WELL = 4
+"""The rank of what runs well."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class DueLog:
@@ -18,7 +21,8 @@ class DueLog:
 
     Attributes:
         rank: 0 for a container that failed or keeps failing, 1 for one that does not get ready, 2 for one that was
-            restarted and is well now, 3 for one of a control plane that runs as pods, or of the cluster's DNS.
+            restarted and is well now, 3 for one of a control plane that runs as pods, or of the cluster's DNS, 4 for
+            one that runs well: what it says of others may tell, where there is room for it.
         runs: -1 times its restarts, so that more restarts come first.
         previous: whether it has an earlier run to read, too.
     """
@@ -37,10 +41,10 @@ class DueLog:
 
 
 def due_logs(pod: Obj) -> list[DueLog]:
-    """The containers of a pod that look unwell: restarted, waiting, not ready, or ended with an error. And the API's.
+    """The containers of a pod that have a log worth keeping, those that look unwell before those that run well.
 
-    A finished pod's containers that ended well are well; one that waits without ever having run has nothing to read and
-    is left out.
+    Unwell is what was restarted, waits, is not ready, or ended with an error. A finished pod's containers that ended
+    well, and those that wait without ever having run, are left out.
     """
     due: list[DueLog] = []
     for container in podstate.containers(pod):
@@ -73,7 +77,9 @@ def _rank(pod: Obj, container: Container) -> int | None:
         return 0 if not container.ready else 2
     if not ended_well and not container.ready and container.role in ("app", "sidecar") and not podstate.finished(pod):
         return 1
-    return 2 if container.restarts else 3 if _serves_the_cluster(pod) else None
+    if container.restarts:
+        return 2
+    return 3 if _serves_the_cluster(pod) else WELL if container.running and container.ready else None
 
 
 def _serves_the_cluster(pod: Obj) -> bool:

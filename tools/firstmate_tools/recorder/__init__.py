@@ -19,6 +19,7 @@ from firstmate_tools.cluster.base import Cluster, LogRequest
 from firstmate_tools.cluster.layouts import manifest as layout
 from firstmate_tools.cluster.layouts.manifest import Manifest
 from firstmate_tools.cluster.layouts.write import SnapshotWriter, check_destination
+from firstmate_tools.cluster.unwell import WELL
 from firstmate_tools.errors import ReadError, UsageError
 from firstmate_tools.kinds import POD, SECRET, Kind
 from firstmate_tools.reads import Declared, Read
@@ -105,7 +106,7 @@ async def record(
     reader, left_out = LogReader(cluster, writer, log_lines), 0
     if log_lines > 0 and any(read.subresource == "log" and read.kind == POD for read in wanted):
         due = sorted(lists.due)
-        left_out = max(0, len(due) - most_containers)
+        left_out = sum(1 for one in due[most_containers:] if one.rank < WELL)
         requests = [request for one in due[:most_containers] for request in one.requests()]
         await _together(reader.record(request) for request in requests_once([*requests, *logs]))
     manifest = Manifest(
