@@ -76,7 +76,8 @@ async def test_what_was_recorded_reads_back_equal(tmp_path: Path, name: str) -> 
 
 async def test_a_recording_of_a_recording_is_equal(tmp_path: Path) -> None:
     texts = {("shop", "cart-2", "app", run): LOG for run in (False, True)}
-    live = cluster(logs={**texts, ("shop", "cart-1", "app", False): LOG})
+    others = {("shop", "cart-1", "app", False): LOG, ("pay", "pay-1", "app", False): ""}
+    live = cluster(logs={**texts, **others})
     await record(live, tmp_path / "first.tar.gz", reads=READS, namespaces=["shop", "pay"])
     async with SnapshotSource("prod", tmp_path / "first.tar.gz").open(GRANT) as then:
         await record(then, tmp_path / "second.tar.gz", reads=READS, namespaces=["shop", "pay"])
