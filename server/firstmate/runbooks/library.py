@@ -14,6 +14,8 @@ from firstmate_tools.errors import ConfigurationError, UsageError
 from firstmate_tools.text import clipped
 
 _PACKAGE = Path(__file__).parents[1]
+MOST_NAMED = 16
+"""Runbooks that a refusal names where none is near."""
 
 
 def runbooks_folder(package: Path = _PACKAGE) -> Path:
@@ -104,8 +106,13 @@ class Library:
             advice = "Go by the summary, the evidence and `next` of the root cause."
             raise UsageError(f"The runbook {slug} is not written yet.", advice)
         near = nearest(wanted, [*self.slugs, *self._by_cause])
-        hint = f"Did you mean `{near}`?" if near else f"Runbooks: {', '.join(self.slugs)}."
+        hint = f"Did you mean `{near}`?" if near else f"Runbooks: {self._some()}."
         raise UsageError(f"No runbook has the name or the cause {clipped(name, 100)!r}.", hint)
+
+    def _some(self) -> str:
+        """The first of the slugs: a refusal stays short however many runbooks there are."""
+        more = len(self.slugs) - MOST_NAMED
+        return ", ".join([*self.slugs][:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @cache
