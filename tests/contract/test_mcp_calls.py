@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 from contract.server_doubles import Clusters, shop
-from mcp import Client
+from mcp import Client, MCPError
 
 from firstmate.calls import Calls
 from firstmate.mcp.server import FirstmateServer, build
+from firstmate.runbooks.library import Library
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.errors import UnreachableError
 from firstmate_tools.kinds import POD
@@ -116,3 +117,19 @@ async def test_tools_that_others_register_on_the_server_work_beside_ours() -> No
         assert [one.name for one in (await client.list_tools()).tools] == ["slow", "extra"]
         result = await client.call_tool("extra", {"word": "hello"})
     assert result.content[0].text == "hello"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_fault_while_a_resource_is_read_repeats_neither_its_words_nor_the_address(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Library, name: str) -> None:
+        raise ZeroDivisionError("of our insides")
+
+    monkeypatch.setattr(Library, "find", fails)
+    async with Client(serving(slow), mode=mode) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.read_resource("runbook://hvs.AbCdEfGhIjKlMnOpQrSt1234")
+    said = f"{caught.value} {caught.value.error}"
+    assert "Internal error" in said and "AbCdEf" not in said and "insides" not in said

@@ -154,7 +154,7 @@ def test_a_served_call_reaches_a_collector_without_a_word_of_the_cluster(collect
 def test_serving_without_an_endpoint_imports_no_sdk(tmp_path: Path) -> None:
     script = (
         "import sys; from firstmate.cli.serve import _built; from firstmate.settings import load;"
-        "_built(load(snapshot='demo'));"
+        "_built(load(snapshot='demo'), http=False);"
         "print([m for m in sys.modules if m.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}

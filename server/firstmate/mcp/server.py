@@ -12,8 +12,10 @@ import anyio
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, UnexpectedResourceError
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    INTERNAL_ERROR,
     CallToolResult,
     Completion,
     CompletionArgument,
@@ -31,7 +33,7 @@ from pydantic import AnyUrl
 
 from firstmate import version
 from firstmate.caller import current
-from firstmate.calls import Calls, Watch
+from firstmate.calls import Calls, Watch, masked
 from firstmate.mcp import egress
 from firstmate.mcp.budget import CHARACTERS
 from firstmate.mcp.instructions import INSTRUCTIONS
@@ -144,6 +146,9 @@ class FirstmateServer(MCPServer[Any]):
             except ResourceNotFoundError as error:  # the SDK would repeat the address, whatever it holds
                 said = str(error) if error.__cause__ is not None else f"There is no resource {clipped(address, 200)!r}."
                 raise refusal(said, address) from error
+            except UnexpectedResourceError as error:  # likewise
+                told = masked(error, "resources/read")
+                raise MCPError(INTERNAL_ERROR, egress.error(told)) from None
         try:
             file = self._skills.file(address)
         except FirstmateError as error:
