@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import trouble
+from firstmate_tools.diagnosis import lib, trouble
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
@@ -70,7 +70,7 @@ def _alterations(facts: Facts) -> list[Alteration]:
     found: list[Alteration] = []
     for one in trouble.troubled(facts):
         found += _first(_in_container(facts, one.workload, one.ref, one.pod, one.container, one.kind))
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         if podstate.unschedulable(pod) and not podstate.terminating(pod) and not podstate.finished(pod):
             ref = ref_of(pod, kinds.POD)
             found += _first(_in_placement(facts, facts.workload(ref), ref, pod))

@@ -44,7 +44,7 @@ class Gone:
 def gone(facts: Facts, reason: str) -> Iterator[Gone]:
     """Pods that failed for a reason, by status, and by recent events about pods that are no longer there."""
     seen: set[Ref] = set()
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         if fields.text(pod, "status", "phase") == "Failed" and fields.text(pod, "status", "reason") == reason:
             ref, message = ref_of(pod, kinds.POD), fields.text(pod, "status", "message")
             if _made_up_for(facts, pod):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.customkinds import AUTO_NODE_CLASS, EC2_NODE_CLASS, NODE_CLAIM, NODE_POOL
+from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.conditions import quoted, reason
 from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Evidence, fact, quote
@@ -57,7 +58,7 @@ def waiting(facts: Facts) -> list[Waiting]:
     """Pods in scope without a node, by workload."""
     settled = {pod for case in facts.derived(unplaced) if case.verdict.why in _NEEDS_NO_NODE for pod in case.pods}
     groups: dict[Ref, list[Obj]] = {}
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         ref = ref_of(pod, kinds.POD)
         idle = podstate.finished(pod) or podstate.terminating(pod) or fields.text(pod, "spec", "nodeName")
         if podstate.unschedulable(pod) and not idle and ref not in settled:

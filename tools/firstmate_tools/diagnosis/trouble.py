@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from firstmate_tools import fields, kinds, podstate
-from firstmate_tools.diagnosis import ends, logsigns, revisions, spent, starting
+from firstmate_tools.diagnosis import ends, lib, logsigns, revisions, spent, starting
 from firstmate_tools.diagnosis.ends import memory_limit as memory_limit
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.heard import heard, lately
@@ -86,7 +86,7 @@ def has_run(facts: Facts) -> bool:
 
 def _troubled(facts: Facts) -> tuple[Trouble, ...]:
     found: list[Trouble] = []
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         if podstate.terminating(pod) or (podstate.ready(pod) and not _restarted(pod)):
             continue
         ref = ref_of(pod, kinds.POD)

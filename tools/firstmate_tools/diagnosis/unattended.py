@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.lib import earliest
 from firstmate_tools.diagnosis.unplaced import DEFAULT_SCHEDULER, YOUNG, unplaced
@@ -46,7 +47,7 @@ class Waiting:
 def waiting(facts: Facts) -> list[Waiting]:
     """The pods in scope that wait without a scheduler's verdict, by workload."""
     groups: dict[tuple[Ref, How, str], list[Obj]] = defaultdict(list)
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         told = _how(facts, pod)
         if told is not None:
             groups[(facts.workload(ref_of(pod, kinds.POD)), *told)].append(pod)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.lib import earliest
 from firstmate_tools.fields import Obj
@@ -130,7 +131,7 @@ def unread(facts: Facts) -> list[Unplaced]:
 def _groups(facts: Facts) -> Mapping[tuple[Ref, str], list[Obj]]:
     groups: dict[tuple[Ref, str], list[Obj]] = defaultdict(list)
     shapes: dict[Ref, set[str]] = defaultdict(set)
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         if not waits_for_a_node(pod, facts.now):
             continue
         workload, shape = facts.workload(ref_of(pod, kinds.POD)), _shape(pod)

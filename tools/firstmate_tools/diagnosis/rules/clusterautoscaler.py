@@ -38,7 +38,7 @@ STATUS_READ = Read(kinds.CONFIG_MAP, ("get", "list"))
 
 
 def _waiting(facts: Facts) -> list[Obj]:
-    return [pod for pod in facts.all(kinds.POD) if podstate.unschedulable(pod) and not podstate.terminating(pod)]
+    return [pod for pod in lib.unsettled(facts) if podstate.unschedulable(pod) and not podstate.terminating(pod)]
 
 
 def its_words(facts: Facts) -> Iterable[Want]:
@@ -148,8 +148,9 @@ def _evidence(facts: Facts) -> Iterator[Evidence]:
 
 
 def status_of_autoscaler(facts: Facts) -> Iterable[Want]:
-    """Whether there is an autoscaler at all, where something would hold it back; asked of the whole cluster alone."""
-    if facts.scope.namespace is None and facts.scope.object is None and facts.derived(_holding):
+    """Whether there is an autoscaler at all; asked of the whole cluster alone. One small request, before anything is
+    added up over all pods."""
+    if facts.scope.namespace is None and facts.scope.object is None:
         yield GetWant(kinds.CONFIG_MAP, STATUS)
 
 

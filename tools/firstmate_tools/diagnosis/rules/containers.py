@@ -68,7 +68,7 @@ def application_exits(facts: Facts) -> Verdicts:
 def _got_over_it(facts: Facts) -> Verdicts:
     """Containers that events still call failing and that are ready."""
     ailing = {t.ref for t in trouble.troubled(facts)}
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         ref = ref_of(pod, kinds.POD)
         if ref in ailing or not podstate.ready(pod) or not facts.events(ref, "BackOff"):
             continue

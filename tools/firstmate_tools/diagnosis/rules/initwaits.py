@@ -56,7 +56,7 @@ def _grouped(facts: Facts) -> list[list[Case]]:
     """Init containers that run and are in no other trouble, by workload and name; the longest running first."""
     ailing = {(t.ref, t.container.name) for t in trouble.troubled(facts)}
     groups: dict[tuple[Ref, str], list[Case]] = defaultdict(list)
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         inits = fields.items(pod, "spec", "initContainers")
         if not inits or podstate.ready(pod) or podstate.finished(pod) or podstate.terminating(pod):
             continue

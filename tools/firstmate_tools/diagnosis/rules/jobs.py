@@ -115,7 +115,7 @@ def sidecar_outlives_job(facts: Facts) -> Verdicts:
 
     https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#sidecar-containers-and-jobs
     """
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         if podstate.ready(pod):
             continue  # a container that is done makes its pod unready
         owner = controller_of(pod)

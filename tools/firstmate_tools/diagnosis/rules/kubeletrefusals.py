@@ -27,7 +27,7 @@ MANY = 3
 """Refused pods from which on it is more than a race, though others took their place."""
 _REASONS = re.compile(
     r"OutOf[a-z][\w./-]*|NodeAffinity|NodePorts|NodeName|TaintToleration|UnexpectedAdmissionError|TopologyAffinityError|"
-    r"NodeShutdown|PodOSNotSupported|PodOSSelectorNodeLabelDoesNotMatch|Preempting|InvalidNodeInfo|Predicate\w+Failed"
+    r"NodeShutdown|PodOSNotSupported|PodOSSelectorNodeLabelDoesNotMatch|InvalidNodeInfo|Predicate\w+Failed"
 )
 _ROOM = re.compile(r"enough resource: ([\w./-]+), requested: (\d+), used: (\d+), capacity: (\d+)")
 _DEVICES = re.compile(r"unavailable for ([\w.-]+/[\w.-]+)\.? Requested: (\d+), Available: (\d+)")
@@ -54,7 +54,7 @@ class Refused:
 
 def refused(facts: Facts) -> list[Refused]:
     """The pods in scope that kubelets refused, by status or by a recent event."""
-    pods = {fields.text(p, "status", "reason") for p in facts.all(kinds.POD) if p.get("status")}
+    pods = {fields.text(p, "status", "reason") for p in lib.unsettled(facts) if p.get("status")}
     reasons = pods | {row.reason for row in facts.every_event() if row.about.kind == "Pod"}
     found: list[Refused] = []
     for reason in sorted(r for r in reasons if _REASONS.fullmatch(r)):

@@ -140,7 +140,7 @@ def _targets(facts: Facts, ref: Ref, obj: Obj) -> list[Ref]:
 def target_unhealthy(facts: Facts) -> Verdicts:
     """Pods whose containers are ready, and that the load balancer's health check does not reach or like."""
     groups: dict[tuple[Ref, str], list[tuple[Ref, Obj, Obj]]] = defaultdict(list)
-    for pod in facts.all(kinds.POD):
+    for pod in lib.unsettled(facts):
         if podstate.finished(pod) or podstate.terminating(pod):
             continue
         if fields.condition(pod, "ContainersReady").get("status") != "True":

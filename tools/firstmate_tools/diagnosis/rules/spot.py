@@ -29,7 +29,7 @@ def wanted(facts: Facts) -> Iterable[Want]:
     """What was said of Spot nodes, where pods of a namespace are not well."""
     if facts.scope.namespace is None or not any(_spot(facts, ref_of(n, kinds.NODE)) for n in facts.all(kinds.NODE)):
         return
-    if any(not podstate.healthy(pod, facts.now) for pod in facts.all(kinds.POD)):
+    if any(not podstate.healthy(pod, facts.now) for pod in lib.unsettled(facts)):
         yield ReasonWant("SpotInterrupted")
 
 
@@ -70,7 +70,7 @@ def _interrupted(facts: Facts, pool: str, nodes: list[Ref], rows: list[EventRow]
     on = [pod for node in nodes for pod in facts.graph.after(node, "hosts")]
     ailing = [
         ref_of(pod, kinds.POD)
-        for pod in facts.all(kinds.POD)
+        for pod in lib.unsettled(facts)
         if podstate.unschedulable(pod) or (ref_of(pod, kinds.POD) in on and not podstate.ready(pod))
     ]
     hurt = [ref for ref in ailing if not podstate.finished(facts.get(ref) or {})]

@@ -37,7 +37,7 @@ NEVER_PLACED = timedelta(minutes=2)
 def termination_not_confirmed(facts: Facts) -> Verdicts:
     """https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination"""
     groups: dict[tuple[Ref, str], list[Obj]] = defaultdict(list)
-    for pod in facts.all(POD):
+    for pod in lib.unsettled(facts):
         if _stuck(facts, pod):
             node = fields.text(pod, "spec", "nodeName")
             groups[facts.workload(ref_of(pod, POD)), node].append(pod)
