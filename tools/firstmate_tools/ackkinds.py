@@ -1,8 +1,9 @@
 """Resources of AWS Controllers for Kubernetes (ACK) that a diagnosis reads: those that teams use most.
 
 ACK has a CRD for most things in AWS. Reading them all would cost a request for each kind that is installed, whether it
-is used or not; these are the ones on which workloads depend. Secrets of Secrets Manager are left out on purpose. Kinds and plurals are those of the controllers' own CRDs
-(github.com/aws-controllers-k8s/<service>-controller config/crd/bases); the version is whatever the cluster serves.
+is used or not; these are the ones on which workloads depend. Secrets of Secrets Manager are left out on purpose. Kinds
+and plurals are those of the controllers' own CRDs (github.com/aws-controllers-k8s/<service>-controller config/crd/bases);
+the version is whatever the cluster serves.
 """
 
 from .kinds import Kind
