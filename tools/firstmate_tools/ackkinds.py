@@ -2,7 +2,7 @@
 
 ACK has a CRD for most things in AWS. Reading them all would cost a request for each kind that is installed, whether it
 is used or not; these are the ones on which workloads depend. Secrets of Secrets Manager are left out on purpose. Kinds
-and plurals are those of the controllers' own CRDs (github.com/aws-controllers-k8s/<service>-controller config/crd/bases);
+and plurals are those of the CRDs in github.com/aws-controllers-k8s/<service>-controller (config/crd/bases);
 the version is whatever the cluster serves.
 """
 
