@@ -120,7 +120,12 @@ def _candidate(cause: str, by: Match, found: Diagnosis) -> Candidate:
 
 
 def _looked(cause: str, coverage: Coverage) -> bool:
-    """Whether a rule judges this cause, and nothing that the rule reads was left unread."""
+    """Whether a rule judges this cause, and nothing that the rule reads was left unread.
+
+    What only a log tells is never known to be absent: few logs are read, and the one that tells may have been cut.
+    """
+    if CAUSES[cause].source == "logs":
+        return False
     unread = {entry.what for entry in coverage.not_checked}
     rules = [rule for rule in all_rules() if cause in rule.causes]
     return bool(rules) and not any(read.resource in unread for rule in rules for read in rule.reads())
