@@ -95,7 +95,9 @@ def test_of_a_custom_resource_everything_but_its_names_is_free_text() -> None:
 
 
 def test_binary_values_of_a_config_map_go() -> None:
-    assert masked(obj("c", "shop", binaryData={"keystore": "aGk="}), CONFIG_MAP)["binaryData"] == {"keystore": "[redacted:binary]"}
+    assert masked(obj("c", "shop", binaryData={"keystore": "aGk="}), CONFIG_MAP)["binaryData"] == {
+        "keystore": "[redacted:binary]"
+    }
 
 
 def test_the_object_itself_is_not_changed() -> None:
