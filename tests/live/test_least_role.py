@@ -308,10 +308,10 @@ async def test_get_reads_with_the_rights_that_there_are_and_says_what_it_lacks(
     kubeconfig = broken.bind("least", broken.role["rules"])
     namespace, pod = broken.pod
     async with source_of(kubeconfig, "least") as source:
-        calls = [("get", {"kind": "pods", "name": pod, "namespace": namespace}), ("get", {"kind": "roles"})]
+        calls = [("get", {"kind": "pods", "name": pod, "namespace": namespace}), ("get", {"kind": "podtemplates"})]
         one, none = await asked(source, calls, refusals)
     assert one.answer is not None and set(one.left("denied")) == {kind for _, kind in one.denied}
-    assert isinstance(none.error, DeniedError) and "roles" in none.error.message
+    assert isinstance(none.error, DeniedError) and "podtemplates" in none.error.message
 
 
 def named(right: Right) -> str:
