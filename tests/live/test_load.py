@@ -7,9 +7,9 @@ from evals.lab.lab import Lab
 
 
 @pytest.fixture(scope="module")
-def filled(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    fleet.shop(lab.client, tmp_path_factory.mktemp("logs"))
-    return lab
+def filled(own_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    fleet.shop(own_lab.client, tmp_path_factory.mktemp("logs"))
+    return own_lab
 
 
 def test_fifty_callers_get_their_answers_and_share_what_is_read(filled: Lab) -> None:
