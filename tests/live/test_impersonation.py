@@ -38,6 +38,12 @@ MAY_ACT_AS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def lab(own_lab: Lab) -> Lab:
+    """Its pods are ended by nobody."""
+    return own_lab
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
