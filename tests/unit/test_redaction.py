@@ -343,7 +343,8 @@ UNITS = [
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_a_megabyte_made_to_be_slow_takes_no_second(unit: str) -> None:
+def test_a_megabyte_made_to_be_slow_takes_about_a_second(unit: str) -> None:
+    """A pattern that is not linear takes minutes; a slow machine takes twice as long as a quick one."""
     hostile = (unit * (1_000_000 // len(unit) + 1))[:1_000_000]
     best = 9.0
     for _ in range(3):
@@ -352,4 +353,4 @@ def test_a_megabyte_made_to_be_slow_takes_no_second(unit: str) -> None:
         best = min(best, time.process_time() - begin)
         if best < 1:
             return
-    assert best < 1
+    assert best < 3
