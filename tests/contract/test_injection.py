@@ -1,7 +1,7 @@
 """Text that gives orders changes no verdict and no shape, stays behind its fence, and is said to be there.
 
 Every attack of tests/injection/attacks.yaml, planted at once in every place of a broken shop, against the same shop
-with harmless text. The same over a real API server: tests/live/test_injection.py.
+with harmless text. The same over a real API server: tests/live/test_injection_live.py.
 """
 
 import asyncio
