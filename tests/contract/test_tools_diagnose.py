@@ -96,6 +96,30 @@ def test_an_empty_list_is_news_where_nobody_had_looked():
     assert facts.exists(Ref("Pod", "shop", "a")) is False
 
 
+def test_what_was_made_of_facts_is_made_anew_only_where_what_it_asked_for_has_changed():
+    facts = facts_of(pod("a"), node("n1"))
+    pods, outer, each = facts.derived(_count), facts.derived(_outer), facts.each(_names)
+    facts.put(NODE, None, [node("n2")])
+    facts.put_log(("shop", "a", "app", False), "said")
+    kept = (facts.derived(_count) is pods, facts.derived(_outer) is outer, facts.each(_names) is each)
+    assert kept == (True, True, False)
+    assert facts.each(_names) == ("n2",)
+    facts.put(POD, None, [pod("a"), pod("b")])
+    assert (facts.derived(_count), facts.derived(_outer)) == ([2], [2, 0])
+    facts.put_log(("shop", "b", "app", False), "said")
+    assert facts.derived(_outer) == [2, 0]
+    facts.put(SERVICE, None, [service("a")])
+    assert facts.derived(_outer) == [2, 1]
+
+
+def _outer(facts: Facts) -> list[int]:
+    return [*facts.derived(_count), len(facts.graph.after(Ref("Pod", "shop", "a"), "selects"))]
+
+
+def _names(facts: Facts):
+    yield from (one["metadata"]["name"] for one in facts.everywhere(NODE))
+
+
 def _count(facts: Facts) -> list[int]:
     return [len(facts.everywhere(POD))]
 

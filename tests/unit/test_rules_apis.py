@@ -115,8 +115,7 @@ def test_what_argo_cd_says_of_a_sync_that_failed() -> None:
     (found,) = judge(facts, [r for r in all_rules() if GONE in r.causes])[0]
     assert str(found.object) == "application/reports"
     assert "batch/v1beta1" in found.summary and "since 1.25" in found.summary
-    state["phase"] = "Succeeded"
-    facts.put(APPLICATION, None, [{**one, "status": {"operationState": state}}])
+    facts.put(APPLICATION, None, [{**one, "status": {"operationState": {**state, "phase": "Succeeded"}}}])
     assert judge(facts, [r for r in all_rules() if GONE in r.causes])[0] == []
 
 

@@ -100,7 +100,7 @@ def plan(rules: Iterable[Rule], scope: Scope) -> list[ListWant]:
 
 def judge(facts: Facts, rules: Iterable[Rule]) -> tuple[list[Finding], list[RuledOut]]:
     """What all rules say of these facts."""
-    verdicts = [verdict for rule in rules for verdict in rule.judge(facts)]
+    verdicts = [verdict for rule in rules for verdict in facts.each(rule.judge)]
     return [v for v in verdicts if isinstance(v, Finding)], [v for v in verdicts if isinstance(v, RuledOut)]
 
 
@@ -112,7 +112,7 @@ def _elsewhere(facts: Facts) -> list[Facts]:
 async def _dig(observer: Observer, facts: Facts, rules: Iterable[Rule]) -> None:
     for _ in range(ROUNDS):
         views = (facts, *_elsewhere(facts))
-        wants: list[Want] = [want for rule in rules if rule.wants for view in views for want in rule.wants(view)]
+        wants: list[Want] = [want for rule in rules if rule.wants for view in views for want in view.each(rule.wants)]
         if not await observer.dig(wants):
             return
 

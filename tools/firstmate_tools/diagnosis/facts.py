@@ -1,6 +1,9 @@
 """What a diagnosis has observed, as pure data: rules read from here and nowhere else.
 
 The engine fills it; rules ask. A kind that could not be read is not "empty": `knows` tells the difference.
+
+What is made of facts (`derived`, `each`) is kept until something that it was made of changes: every question that is put
+to the facts meanwhile is written down, so that a further round of reads costs only what depends on its news.
 """
 
 import copy
@@ -8,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import TypeVar, cast
 
 from firstmate_tools import fields
@@ -81,6 +83,8 @@ Shelf = dict[tuple[str, str], Obj]
 """Objects of one kind, by namespace and name."""
 LogKey = tuple[str, str, str, bool]
 """namespace, pod, container, previous."""
+_GRAPH, _EVENTS, _LOGS, _TEXTS, _PLACES = "(graph)", "(events)", "(logs)", "(texts)", "(places)"
+"""What else than the objects of a kind may be asked for; no kind is called so."""
 
 
 class Facts:
@@ -90,8 +94,7 @@ class Facts:
         self.scope = scope
         self.now = now
         self.server_version = server_version
-        self.places: set[str] = {scope.namespace} if scope.namespace is not None else set()
-        """Namespaces that are looked at wholly: the scope's, and where a cause was followed to. Empty: all of them."""
+        self._places = frozenset({scope.namespace} if scope.namespace is not None else ())
         self._objects: dict[str, Shelf] = defaultdict(dict)
         self._sorted: dict[str, list[Obj]] = {}
         self._whole: set[tuple[str, str | None]] = set()
@@ -100,7 +103,10 @@ class Facts:
         self._event_lists: dict[str | None, list[EventRow]] = {}
         self._logs: dict[LogKey, str] = {}
         self._texts: dict[str, str] = {}
-        self._derived: dict[object, object] = {}
+        self._graph: Graph | None = None
+        self._derived: dict[object, tuple[object, set[str]]] = {}
+        self._asked: list[set[str]] = []
+        """What those that are being derived have asked for so far, the innermost last."""
         self.version = 0
         """Grows whenever something is observed that was not known before."""
 
@@ -119,7 +125,7 @@ class Facts:
             shelf.update(after)
             self._changed(kind, (before, after))
         elif news:
-            self._turn()  # that there is nothing else, or nothing at all
+            self._turn(address_of(kind))  # that there is nothing else, or nothing at all
 
     def put_one(self, kind: Kind, ref: Ref, obj: Obj | None) -> None:
         """One object, or the knowledge that it does not exist."""
@@ -144,42 +150,62 @@ class Facts:
             self._events[row.about].append(row)
         for found in self._events.values():
             found.sort(key=newest_first)
-        self._turn()
+        self._turn(_EVENTS)
 
     def put_log(self, key: LogKey, content: str) -> None:
         if self._logs.get(key) != content:
             self._logs[key] = content
-            self._turn()
+            self._turn(_LOGS)
 
     def put_text(self, path: str, content: str) -> None:
         if self._texts.get(path) != content:
             self._texts[path] = content
-            self._turn()
+            self._turn(_TEXTS)
+
+    def visit(self, namespace: str) -> None:
+        """From here on another namespace is looked at wholly too."""
+        self._places |= {namespace}
+        self._turn(_PLACES)
 
     def _changed(self, kind: Kind, sides: tuple[Shelf, Shelf]) -> None:
         """Lets go of what was made of other facts; the graph stays where nothing that it links has changed."""
-        self._sorted.pop(address_of(kind), None)
+        name = address_of(kind)
+        self._sorted.pop(name, None)
         every = (obj for side in sides for obj in side.values())
         if kind in LINKED or any("ownerReferences" in fields.mapping(obj, "metadata") for obj in every):
-            self.__dict__.pop("graph", None)
-        self._turn()
+            self._graph = None
+            self._turn(name, _GRAPH)
+        else:
+            self._turn(name)
 
-    def _turn(self) -> None:
-        self._derived.clear()
+    def _turn(self, *changed: str) -> None:
+        for key in [key for key, (_, asked) in self._derived.items() if not asked.isdisjoint(changed)]:
+            del self._derived[key]
         self.version += 1
+
+    def _ask(self, what: str) -> None:
+        if self._asked:
+            self._asked[-1].add(what)
 
     def beside(self, namespace: str) -> "Facts":
         """The same observations, asked about from another namespace. Nothing may be put into what this gives."""
         other = copy.copy(self)
         other.scope = Scope(namespace=namespace)
-        other._derived = {}
+        other._derived, other._asked = {}, []
         return other
 
-    # Asked by rules.
+    # Asked by rules. Whatever is asked for is written down.
+
+    @property
+    def places(self) -> frozenset[str]:
+        """Namespaces that are looked at wholly: the scope's, and where a cause was followed to. Empty: all of them."""
+        self._ask(_PLACES)
+        return self._places
 
     def knows(self, kind: Kind, namespace: str | None = None) -> bool:
         """Whether the list of this kind in this namespace was read, so that absence means absence."""
         name = address_of(kind)
+        self._ask(name)
         return (name, None) in self._whole or (namespace is not None and (name, namespace) in self._whole)
 
     def all(self, kind: Kind, namespace: str | None = None) -> list[Obj]:
@@ -192,6 +218,7 @@ class Facts:
     def everywhere(self, kind: Kind) -> list[Obj]:
         """The observed objects of a kind, beyond the scope too where a rule asked for them, by namespace and name."""
         name = address_of(kind)
+        self._ask(name)
         found = self._sorted.get(name)
         if found is None:
             shelf = self._objects.get(name, {})
@@ -200,6 +227,8 @@ class Facts:
 
     def get(self, ref: Ref) -> Obj | None:
         """An observed object, or None (see `exists` for whether that means anything)."""
+        if self._asked:  # a million times for ten thousand pods
+            self._asked[-1].add(ref.kind)
         return self._objects.get(ref.kind, {}).get((ref.namespace, ref.name))
 
     def exists(self, ref: Ref) -> bool | None:
@@ -212,42 +241,68 @@ class Facts:
 
     def events(self, about: Ref, *reasons: str) -> list[EventRow]:
         """Events about an object, newest first; of these reasons, where some are given."""
+        self._ask(_EVENTS)
         rows = self._events.get(about, [])
         return [row for row in rows if row.reason in reasons] if reasons else list(rows)
 
     def every_event(self) -> list[EventRow]:
         """All events, newest first; for causes that show at objects of any kind. Not those of another place."""
+        self._ask(_EVENTS)
         elsewhere = self.places - {self.scope.namespace}
         found = (row for about, rows in self._events.items() if about.namespace not in elsewhere for row in rows)
         return sorted(found, key=newest_first)
 
     def log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str | None:
         """The end of a container's log, None where it was not read or does not exist."""
+        self._ask(_LOGS)
         return self._logs.get((namespace, pod, container, previous))
 
     def text(self, path: str) -> str | None:
         """What was read of a path that is no resource, None where it was not."""
+        self._ask(_TEXTS)
         return self._texts.get(path)
 
     def logs(self) -> list[tuple[LogKey, str]]:
         """Every log that was read, by its key: for what any program may say."""
+        self._ask(_LOGS)
         return sorted(self._logs.items())
 
     def derived(self, make: Callable[["Facts"], T]) -> T:
         """What a function makes of these facts, made once until they change: for what several rules start from.
 
         Args:
-            make: a module's own function (it is the key), pure; nobody may change what it gives.
+            make: a module's own function (it is the key), pure; nobody may change what it gives, and it may not keep
+                the facts in order to ask them later.
         """
-        if make not in self._derived:
-            self._derived[make] = make(self)
-        return cast("T", self._derived[make])
+        return self._kept(make, make)
 
-    @cached_property
+    def each(self, make: Callable[["Facts"], Iterable[T]]) -> tuple[T, ...]:
+        """As `derived`, for a function that gives one thing after the other."""
+        return self._kept((tuple, make), lambda facts: tuple(make(facts)))
+
+    def _kept(self, key: object, make: Callable[["Facts"], T]) -> T:
+        if key in self._derived:
+            made, asked = self._derived[key]
+        else:
+            asked: set[str] = set()
+            self._asked.append(asked)
+            try:
+                made = make(self)
+            finally:
+                self._asked.pop()
+            self._derived[key] = made, asked
+        if self._asked:
+            self._asked[-1] |= asked
+        return cast("T", made)
+
+    @property
     def graph(self) -> Graph:
         """The object graph over everything observed so far."""
-        with without_collector():
-            return Graph.over({kind: list(shelf.values()) for kind, shelf in sorted(self._objects.items())})
+        self._ask(_GRAPH)
+        if self._graph is None:
+            with without_collector():
+                self._graph = Graph.over({kind: list(shelf.values()) for kind, shelf in sorted(self._objects.items())})
+        return self._graph
 
     def workload(self, ref: Ref) -> Ref:
         """What a person edits: the topmost controller above an object, the object itself where it has none."""

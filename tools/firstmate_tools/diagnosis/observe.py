@@ -102,7 +102,7 @@ class Observer:
 
     def visit(self, namespace: str) -> None:
         """From here on another namespace is looked at wholly too, with all of its events."""
-        self.facts.places.add(namespace)
+        self.facts.visit(namespace)
         self._done.discard(ListWant(EVENT, namespace))
 
     def coverage(self) -> Coverage:
