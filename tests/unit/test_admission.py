@@ -83,8 +83,8 @@ GI = 1024**3 * 1000
         ('pods "a" is forbidden: no PriorityClass with name gold was found', Gate.PRIORITY_CLASS, "gold"),
         (
             'persistentvolumeclaims "d" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Gi, but …',
-            Gate.OTHER,
-            "",
+            Gate.LIMIT_RANGE,
+            "maximum storage usage",
         ),
         ("", Gate.OTHER, ""),
     ],

@@ -179,6 +179,25 @@ def test_a_broken_limit_is_the_workloads_fault_with_the_bound():
     assert "memory limit 2Gi, limits allows at most 1Gi per Container" in finding.summary
 
 
+CLAIM_TOO_SMALL = (
+    'Create Claim data-cart-0 for Pod cart-0 in StatefulSet cart failed error: persistentvolumeclaims "data-cart-0" is '
+    "forbidden: minimum storage usage per PersistentVolumeClaim is 10Gi, but request is 1Gi"
+)
+
+
+def test_a_claim_template_outside_a_limit_range_is_the_statefulsets_fault():
+    claim = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    body = {"replicas": 1, "template": template(), "volumeClaimTemplates": [claim]}
+    carts = obj("StatefulSet", "cart", spec=body, status={"replicas": 0})
+    told = event(carts, "FailedCreate", CLAIM_TOO_SMALL, seconds_ago=30)
+    sizes = {"type": "PersistentVolumeClaim", "min": {"storage": "10Gi"}, "max": {"storage": "1Ti"}}
+    finding = one(carts, told, obj("LimitRange", "claims", spec={"limits": [sizes]}))
+    assert (finding.cause, finding.object) == ("limitrange-violation", Ref("StatefulSet", "shop", "cart"))
+    assert "claim template data has storage request 1Gi, claims allows at least 10Gi" in finding.summary
+    lowered = obj("LimitRange", "claims", spec={"limits": [{**sizes, "min": {"storage": "1Gi"}}]})
+    assert "keeps to every LimitRange" in ruled_out(carts, told, lowered)["limitrange-violation"]
+
+
 def test_a_limit_that_was_lifted_is_ruled_out():
     body = template(sized(limits={"memory": "2Gi"}))
     assert "limitrange-violation" in ruled_out(*refused(LIMITS, body=body), limits(max={"memory": "4Gi"}))

@@ -1,7 +1,8 @@
 """LimitRanges against a pod: which bound of which LimitRange it breaks.
 
 Source: plugin limitranger (plugin/pkg/admission/limitranger/admission.go, v1.36): minConstraint, maxConstraint,
-limitRequestRatioConstraint. Bounds of containers hold for init containers too; bounds of type Pod hold for the sums.
+limitRequestRatioConstraint, PersistentVolumeClaimLimitFunc. Bounds of containers hold for init containers too; bounds of
+type Pod hold for the sums; those of type PersistentVolumeClaim for the claims that a StatefulSet's templates make.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,8 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.podresources import Amounts, amounts, pod_limits, pod_requests
 from firstmate_tools.quantity import milli, show
 
+CLAIM = "PersistentVolumeClaim"
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -20,8 +23,8 @@ class Broken:
 
     Attributes:
         limit_range: its name.
-        kind: `Container` or `Pod`.
-        container: which container, "" for a bound of the whole pod.
+        kind: `Container`, `Pod` or `PersistentVolumeClaim`.
+        container: which container or claim template, "" for a bound of the whole pod.
         bound: `min`, `max` or `maxLimitRequestRatio`.
         allowed: the bound, as it is written.
         actual: what the pod has in its place, in words: `limit 2Gi`, `no request`, `ratio 4`.
@@ -43,6 +46,29 @@ def broken(limit_ranges: Iterable[Obj], pod: Obj) -> list[Broken]:
         pod: with defaults filled in (`defaults.admitted`).
     """
     return [b for limit_range in sorted(limit_ranges, key=fields.name_of) for b in _broken(limit_range, pod)]
+
+
+def broken_by_claims(limit_ranges: Iterable[Obj], templates: Iterable[Obj]) -> list[Broken]:
+    """Every bound that claims of a StatefulSet's templates break, in a stable order."""
+    held = [(fields.name_of(t), amounts(t, "spec", "resources", "requests")) for t in templates]
+    return [
+        Broken(fields.name_of(one), CLAIM, claim, resource, bound, str(allowed), actual)
+        for one in sorted(limit_ranges, key=fields.name_of)
+        for item in fields.items(one, "spec", "limits")
+        if fields.text(item, "type") == CLAIM
+        for claim, requests in held
+        for bound in ("min", "max")
+        for resource, allowed in sorted(fields.mapping(item, bound).items())
+        if (actual := _asks_outside(bound, resource, milli(allowed), requests.get(resource)))
+    ]
+
+
+def _asks_outside(bound: str, resource: str, allowed: int | None, request: int | None) -> str:
+    """What a claim asks for outside a bound, "" where it keeps to it. A claim has no limits."""
+    if allowed is None or request is None:
+        return ""
+    outside = request < allowed if bound == "min" else request > allowed
+    return f"request {show(resource, request)}" if outside else ""
 
 
 def _broken(limit_range: Obj, pod: Obj) -> Iterator[Broken]:

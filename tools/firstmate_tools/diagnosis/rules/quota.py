@@ -187,7 +187,11 @@ def _breaking(facts: Facts, refusal: Refusal, told: Told) -> Finding | RuledOut 
         words += "; LimitRanges could not be read"
         return refused.finding(facts, refusal, Gate.LIMIT_RANGE, refusal.workload, words, (), confidence="likely")
     ranges = facts.all(LIMIT_RANGE, namespace)
-    broken = limits.broken(ranges, refused.as_admitted(facts, refusal))
+    if told.detail.startswith(limits.CLAIM):
+        owner = facts.get(refusal.creator) or {}
+        broken = limits.broken_by_claims(ranges, fields.items(owner, "spec", "volumeClaimTemplates"))
+    else:
+        broken = limits.broken(ranges, refused.as_admitted(facts, refusal))
     if broken:
         return _broken(facts, refusal, broken)
     if _stands(ranges, told):
@@ -212,12 +216,18 @@ def _stands(ranges: list[Obj], told: Told) -> bool:
 _BOUNDS = {"min": "at least", "max": "at most", "maxLimitRequestRatio": "a limit of at most so many times the request:"}
 
 
+def _holder(one: Broken) -> str:
+    """What breaks a bound, in words."""
+    if not one.container:
+        return "the pod"
+    return f"claim template {one.container}" if one.kind == limits.CLAIM else f"container {one.container}"
+
+
 def _broken(facts: Facts, refusal: Refusal, broken: list[Broken]) -> Finding:
     first = broken[0]
     ref = Ref("LimitRange", refusal.creator.namespace, first.limit_range)
     told = "; ".join(
-        f"{f'container {b.container}' if b.container else 'the pod'} has {b.resource} {b.actual}, "
-        f"{b.limit_range} allows {_BOUNDS[b.bound]} {b.allowed} per {b.kind}"
+        f"{_holder(b)} has {b.resource} {b.actual}, {b.limit_range} allows {_BOUNDS[b.bound]} {b.allowed} per {b.kind}"
         for b in broken[:3]
     )
     more = f"; and {count(len(broken) - 3, 'more bound')}" if len(broken) > 3 else ""
@@ -227,10 +237,7 @@ def _broken(facts: Facts, refusal: Refusal, broken: list[Broken]) -> Finding:
         )
         for b in broken[:3]
     ]
-    evidence += [
-        fact(refusal.workload, f"resources of {f'container {b.container}' if b.container else 'the pod'}", b.actual)
-        for b in broken[:2]
-    ]
+    evidence += [fact(refusal.workload, f"resources of {_holder(b)}", b.actual) for b in broken[:2]]
     return refused.finding(
         facts,
         refusal,
