@@ -1,7 +1,7 @@
 """LimitRanges against a pod: which bound of which LimitRange it breaks.
 
 Source: plugin limitranger (plugin/pkg/admission/limitranger/admission.go, v1.36): minConstraint, maxConstraint,
-limitRequestRatioConstraint, PersistentVolumeClaimLimitFunc. Bounds of containers hold for init containers too; bounds of
+limitRequestRatioConstraint, and what it holds claims to. Bounds of containers hold for init containers too; bounds of
 type Pod hold for the sums; those of type PersistentVolumeClaim for the claims that a StatefulSet's templates make.
 """
 

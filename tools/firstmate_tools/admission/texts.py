@@ -56,7 +56,10 @@ _PATTERNS: tuple[tuple[Gate, re.Pattern[str]], ...] = (
     (Gate.WEBHOOK, re.compile(r'failed calling webhook "(?P<name>[^"]+)":\s*(?P<detail>.*)', re.DOTALL)),
     (Gate.QUOTA, re.compile(r"exceeded quota: (?P<name>[^\s,]+), requested: (?P<detail>.*?), used: ")),
     (Gate.QUOTA_NEEDS_REQUESTS, re.compile(r"failed quota: (?P<name>[^\s:]+): must specify (?P<detail>.*)")),
-    (Gate.LIMIT_RANGE, re.compile(rf"(?P<name>{_BOUND}) per (?P<detail>(?:Container|Pod|PersistentVolumeClaim) is .*)")),
+    (
+        Gate.LIMIT_RANGE,
+        re.compile(rf"(?P<name>{_BOUND}) per (?P<detail>(?:Container|Pod|PersistentVolumeClaim) is .*)"),
+    ),
     (Gate.SERVICE_ACCOUNT, re.compile(r"error looking up service account (?P<detail>[^/\s]+)/(?P<name>[^:\s]+): ")),
     (Gate.PRIORITY_CLASS, re.compile(r"(?P<detail>no PriorityClass with name )(?P<name>\S+) was found")),
     (Gate.POD_SECURITY, re.compile(r'violates PodSecurity "(?P<name>[a-z]+):(?P<detail>[^"]+)"')),
