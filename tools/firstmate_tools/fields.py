@@ -85,15 +85,21 @@ def string_map(obj: object, *path: str) -> dict[str, str]:
 
 
 def name_of(obj: object) -> str:
-    return text(obj, "metadata", "name")
+    return _of_metadata(obj, "name")
 
 
 def namespace_of(obj: object) -> str:
-    return text(obj, "metadata", "namespace")
+    return _of_metadata(obj, "namespace")
 
 
 def uid_of(obj: object) -> str:
-    return text(obj, "metadata", "uid")
+    return _of_metadata(obj, "uid")
+
+
+def _of_metadata(obj: object, key: str) -> str:
+    metadata: Any = obj.get("metadata") if isinstance(obj, dict) else None
+    value: Any = metadata.get(key) if isinstance(metadata, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def labels_of(obj: object) -> dict[str, str]:
@@ -102,9 +108,12 @@ def labels_of(obj: object) -> dict[str, str]:
 
 def condition(obj: object, kind: str) -> Obj:
     """The status condition of a type, or {}."""
-    for entry in items(obj, "status", "conditions"):
-        if entry.get("type") == kind:
-            return entry
+    status: Any = obj.get("status") if isinstance(obj, dict) else None
+    every: Any = status.get("conditions") if isinstance(status, dict) else None
+    if isinstance(every, list):
+        for entry in every:
+            if isinstance(entry, dict) and entry.get("type") == kind:
+                return entry
     return {}
 
 

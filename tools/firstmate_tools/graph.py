@@ -52,11 +52,11 @@ class Graph:
 
     def after(self, ref: Ref, *edges: Edge) -> list[Ref]:
         """Where edges lead from here, sorted."""
-        return sorted({target for edge in edges for target in self._out[edge].get(ref, ())})
+        return _ends(self._out, ref, edges)
 
     def before(self, ref: Ref, *edges: Edge) -> list[Ref]:
         """Whose edges lead here, sorted."""
-        return sorted({source for edge in edges for source in self._in[edge].get(ref, ())})
+        return _ends(self._in, ref, edges)
 
     def reach(self, starts: Iterable[Ref], *edges: Edge) -> set[Ref]:
         """Everything that can be walked to along these edges, the starts included."""
@@ -128,6 +128,13 @@ class Graph:
         for pod in objects.get("Pod", []):
             _link_pod(graph, pod)
         return graph
+
+
+def _ends(links: dict[Edge, dict[Ref, list[Ref]]], ref: Ref, edges: tuple[Edge, ...]) -> list[Ref]:
+    if len(edges) == 1:  # most pods have one owner, one node, one Service
+        found = links[edges[0]].get(ref, ())
+        return sorted(set(found)) if len(found) > 1 else list(found)
+    return sorted({end for edge in edges for end in links[edge].get(ref, ())})
 
 
 def scale_target(autoscaler: Obj) -> Ref | None:

@@ -1,6 +1,7 @@
 """The address of an object: kind, namespace, name."""
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from . import fields, kinds
@@ -62,6 +63,12 @@ def controller_of(obj: Obj) -> Ref | None:
     owner = next((o for o in owners if o.get("controller") is True), owners[0] if owners else None)
     if owner is None:
         return None
-    known = kinds.by_api_version(fields.text(owner, "apiVersion"), fields.text(owner, "kind"))
-    namespaced = known.namespaced if known else True
-    return Ref(_said(owner), fields.namespace_of(obj) if namespaced else "", fields.text(owner, "name"))
+    name, namespaced = _owner(fields.text(owner, "apiVersion"), fields.text(owner, "kind"))
+    return Ref(name, fields.namespace_of(obj) if namespaced else "", fields.text(owner, "name"))
+
+
+@lru_cache(maxsize=1024)
+def _owner(api_version: str, kind: str) -> tuple[str, bool]:
+    """The kind of an owner in an address, and whether it lies in a namespace: thousands of pods have one of a few."""
+    known = kinds.by_api_version(api_version, kind)
+    return address_kind(api_version.rpartition("/")[0], kind), known.namespaced if known else True

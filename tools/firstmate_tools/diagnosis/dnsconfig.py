@@ -14,7 +14,7 @@ from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Finding, fact
 from firstmate_tools.diagnosis.heard import lately, said
 from firstmate_tools.diagnosis.hosts import Client, Host
-from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.refs import Ref
 
 CAUSE = "pod-dns-config-invalid"
 LINK_LOCAL = ("169.254.", "fe80:", "fd00:")
@@ -151,9 +151,11 @@ def _without_cluster_dns(facts: Facts) -> Iterator[Finding]:
 
 def _by_workload(facts: Facts, reason: str) -> list[tuple[Ref, list[EventRow]]]:
     found: dict[Ref, list[EventRow]] = defaultdict(list)
-    for pod in facts.all(kinds.POD):
-        ref = ref_of(pod, kinds.POD)
-        for row in facts.events(ref, reason):
-            if lately(facts, row) and row.about_uid in {"", fields.uid_of(pod)} and not podstate.finished(pod):
-                found[facts.workload(ref)].append(row)
+    rows = [row for row in facts.every_event() if row.reason == reason and row.about.kind == kinds.POD.kind]
+    for row in sorted(rows, key=lambda row: row.about):
+        pod = facts.get(row.about)
+        if pod is None or facts.scope.namespace not in {None, row.about.namespace}:
+            continue
+        if lately(facts, row) and row.about_uid in {"", fields.uid_of(pod)} and not podstate.finished(pod):
+            found[facts.workload(row.about)].append(row)
     return sorted(found.items())

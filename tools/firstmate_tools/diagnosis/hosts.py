@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
@@ -95,8 +96,7 @@ def _clients(facts: Facts) -> tuple[Client, ...]:
             steps = ("spec", "jobTemplate", "spec", "template") if kind == kinds.CRON_JOB else ("spec", "template")
             template = fields.mapping(obj, *steps)
             found.append(Client(ref_of(obj, kind), obj, template, ".".join((*steps, "spec")), _wanted(kind, obj)))
-    lone = [pod for pod in facts.all(kinds.POD) if controller_of(pod) is None]
-    living = [pod for pod in lone if not podstate.finished(pod) and not podstate.terminating(pod)]
+    living = [pod for pod in lib.lone(facts) if not podstate.finished(pod) and not podstate.terminating(pod)]
     found += [Client(ref_of(pod, kinds.POD), pod, pod, "spec", 1) for pod in living]
     return tuple(sorted(found, key=lambda client: client.ref))
 

@@ -10,7 +10,7 @@ from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import NextStep
 from firstmate_tools.fields import Obj
 from firstmate_tools.podstate import Container
-from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.refs import Ref, controller_of, ref_of
 from firstmate_tools.results import Severity
 
 
@@ -61,6 +61,15 @@ def unsettled(facts: Facts) -> list[Obj]:
 
 def _unsettled(facts: Facts) -> list[Obj]:
     return [pod for pod in facts.all(kinds.POD) if not podstate.runs_well(pod)]
+
+
+def lone(facts: Facts) -> list[Obj]:
+    """The pods in scope that no controller has made, by namespace and name."""
+    return facts.derived(_lone)
+
+
+def _lone(facts: Facts) -> list[Obj]:
+    return [pod for pod in facts.all(kinds.POD) if controller_of(pod) is None]
 
 
 def serving(facts: Facts, workload: Ref) -> int:

@@ -40,10 +40,14 @@ _REFUSED = re.compile(
 def accounts(facts: Facts) -> Iterable[Want]:
     """The service accounts, where pods have accounts of their own and no AWS identity; who injects it, where a role was
     promised."""
-    if any(_bare(pod) for pod in facts.all(kinds.POD)):
+    if facts.derived(_bare_ones):
         yield ListWant(kinds.SERVICE_ACCOUNT, facts.scope.namespace)
     if facts.derived(_left_out):
         yield ListWant(kinds.MUTATING_WEBHOOK)
+
+
+def _bare_ones(facts: Facts) -> list[Obj]:
+    return [pod for pod in facts.all(kinds.POD) if _bare(pod)]
 
 
 def _bare(pod: Obj) -> bool:
@@ -65,10 +69,10 @@ Pods = dict[tuple[Ref, Ref], list[Obj]]
 def _left_out(facts: Facts) -> Pods:
     """Live pods without the identity that their service account promises, by workload and account."""
     found: Pods = defaultdict(list)
-    for pod in facts.all(kinds.POD):
+    for pod in facts.derived(_bare_ones):
         namespace, name = fields.namespace_of(pod), fields.text(pod, "spec", "serviceAccountName")
         account = Ref("ServiceAccount", namespace, name)
-        if _bare(pod) and fields.text(facts.get(account) or {}, "metadata", "annotations", ROLE_ARN):
+        if fields.text(facts.get(account) or {}, "metadata", "annotations", ROLE_ARN):
             found[facts.workload(ref_of(pod, kinds.POD)), account].append(pod)
     return {
         key: live
@@ -161,7 +165,7 @@ def _severity(facts: Facts, workload: Ref, nowhere: bool) -> Severity:
 def static_keys(facts: Facts) -> Verdicts:
     """https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html"""
     for kind in TEMPLATED:
-        for obj in facts.all(kind):
+        for obj in lib.lone(facts) if kind == kinds.POD else facts.all(kind):
             ref = ref_of(obj, kind)
             if facts.workload(ref) != ref:
                 continue  # whoever made it is judged

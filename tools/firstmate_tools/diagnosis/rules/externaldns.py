@@ -30,16 +30,16 @@ _SIGNS = (
 
 def wanted(facts: Facts) -> Iterable[Want]:
     """The log of external-dns, where it stands in what is looked at."""
-    for pod, container in _pods(facts):
+    for pod, container in facts.each(_pods):
         yield LogWant(pod.namespace, pod.name, container, aside=True)
 
 
 def _pods(facts: Facts) -> Iterator[tuple[Ref, str]]:
     for pod in facts.all(kinds.POD):
-        if podstate.finished(pod) or podstate.terminating(pod) or not podstate.ready(pod):
-            continue
         for container in fields.items(pod, "spec", "containers"):
-            if _IMAGE.search(fields.text(container, "image")):
+            if not _IMAGE.search(fields.text(container, "image")):
+                continue
+            if podstate.ready(pod) and not podstate.finished(pod) and not podstate.terminating(pod):
                 yield ref_of(pod, kinds.POD), fields.text(container, "name")
 
 
@@ -50,7 +50,7 @@ def _pods(facts: Facts) -> Iterator[tuple[Ref, str]]:
     wants=wanted,
 )
 def external_dns(facts: Facts) -> Verdicts:
-    for pod, container in _pods(facts):
+    for pod, container in facts.each(_pods):
         lines = (facts.log(pod.namespace, pod.name, container) or "").splitlines()
         fresh = lines[max((i for i, line in enumerate(lines) if _DONE.search(line)), default=-1) + 1 :]
         for pattern, words in _SIGNS:

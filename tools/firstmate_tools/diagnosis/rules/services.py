@@ -49,9 +49,10 @@ MOST_NAMED = 20
 def service_selector(facts: Facts) -> Verdicts:
     """https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/#does-the-service-have-any-endpoints"""
     for service in _services(facts):
-        namespace = fields.namespace_of(service)
+        namespace, ref = fields.namespace_of(service), ref_of(service, kinds.SERVICE)
+        if backends.pods_behind(facts, ref):
+            continue
         every = backends.candidates(facts).get(namespace, [])
-        ref = ref_of(service, kinds.SERVICE)
         of_jobs = any(r.kind == "Job" for r in facts.graph.before(ref, "selects"))
         if of_jobs or any(backends.selects(service, backend) for backend in every):
             continue
