@@ -23,6 +23,7 @@ from firstmate_tools.cluster.wire import get_request, list_request, text_request
 from firstmate_tools.errors import (
     DeniedError,
     FailedReadError,
+    NotConfiguredError,
     NotInstalledError,
     ObjectNotFoundError,
     ReadError,
@@ -30,7 +31,8 @@ from firstmate_tools.errors import (
 )
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
-from firstmate_tools.reads import Grant, NonResource, Read
+from firstmate_tools.prometheus.answers import Series
+from firstmate_tools.reads import Grant, NonResource, PrometheusRead, Read
 from firstmate_tools.results import Answer, ClusterIdentity
 from firstmate_tools.toolspec import spec_of
 
@@ -57,6 +59,7 @@ class FakeCluster:
         denied: errors of reads, by kind, by (kind, namespace), by "pods/log" or "discovery".
         served: kinds that discovery names beyond those of the objects.
         paths: texts of paths that are no resources, without query; or the error of reading one.
+        series: what Prometheus says, by the name of the question; or the error of asking it. None: there is none.
     """
 
     is_live = True
@@ -68,6 +71,7 @@ class FakeCluster:
         denied: dict[Any, ReadError] | None = None,
         served: Sequence[Kind] = (),
         paths: dict[str, str | ReadError] | None = None,
+        series: dict[str, list[Series] | ReadError] | None = None,
         now: datetime = NOW,
         default_namespace: str = "shop",
     ) -> None:
@@ -77,6 +81,8 @@ class FakeCluster:
         self.usage = Usage()
         self.grant: Grant | None = None
         self.asked: list[str] = []
+        self.series = series
+        self.measured: list[tuple[str, str | None]] = []
         self.texts, self.denied, self.paths = logs or {}, denied or {}, paths or {}
         self.shelves: dict[tuple[str, str], list[Obj]] = {}
         self.served = {kind.resource: kind for kind in (*kinds.KNOWN, *served)}
@@ -196,6 +202,17 @@ class FakeCluster:
         if "discovery" in self.denied:
             raise self.denied["discovery"]
         return list(self.served.values())
+
+    async def measure(self, read: PrometheusRead, namespace: str | None = None) -> Sequence[Series]:
+        if self.grant is not None and not self.grant.allows_prometheus(read):
+            raise RefusedError(f"Nobody declared {read.resource}.")
+        if self.series is None:
+            raise NotConfiguredError("No Prometheus is configured for prod.", "Name it.")
+        self.measured.append((read.name, namespace))
+        found = self.series.get(read.name, [])
+        if isinstance(found, ReadError):
+            raise found
+        return [one for one in found if not read.namespaced or namespace in (None, one.label("namespace"))]
 
     async def access(self, reads: Sequence[Read | NonResource], namespace: str | None) -> Sequence[Access]:
         """What `denied` does not name, by kind or path, is allowed."""

@@ -180,12 +180,15 @@ def _source(name: str, settings: ClusterSettings, act_as: ActAs | None) -> Clust
         return SnapshotSource(name, snapshot_path(settings.snapshot), whole=settings.whole)
     from firstmate_tools.cluster.live import LiveSource
 
+    metrics = settings.prometheus.place() if settings.prometheus is not None else None
     if settings.eks is not None:
         place = Place(settings.profile or "", settings.region or "", settings.role_arn or "")
-        return LiveSource.eks(name, settings.eks, place, user_agent=user_agent(), act_as=act_as)
+        return LiveSource.eks(name, settings.eks, place, user_agent=user_agent(), act_as=act_as, prometheus=metrics)
     if settings.in_cluster:
-        return LiveSource.in_cluster(name, user_agent=user_agent(), act_as=act_as)
-    return LiveSource(name, settings.kubeconfig, settings.context, user_agent=user_agent(), act_as=act_as)
+        return LiveSource.in_cluster(name, user_agent=user_agent(), act_as=act_as, prometheus=metrics)
+    return LiveSource(
+        name, settings.kubeconfig, settings.context, user_agent=user_agent(), act_as=act_as, prometheus=metrics
+    )
 
 
 def _aws_place(settings: ClusterSettings) -> AwsPlace | None:

@@ -32,6 +32,7 @@ from pydantic_settings import (
 
 from firstmate.httpsettings import AuditSettings, HttpSettings, LimitSettings, OAuthSettings, ScopeSettings
 from firstmate.nearest import nearest
+from firstmate.prometheussettings import PrometheusSettings
 from firstmate.toolsets import DEFAULT, names_of
 from firstmate_tools.errors import ConfigurationError
 
@@ -46,6 +47,7 @@ class ClusterSettings(BaseModel):
         eks: its name in EKS: endpoint and CA come from there and tokens are signed here; it needs no kubeconfig.
         region, profile, role_arn: for `eks`; left out, they are as the AWS CLI would take them. The role is assumed.
         whole: says of a snapshot that it holds all namespaces, where its layout cannot tell.
+        prometheus: where its metrics are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +61,7 @@ class ClusterSettings(BaseModel):
     role_arn: str | None = None
     snapshot: str | None = None
     whole: bool = False
+    prometheus: PrometheusSettings | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "ClusterSettings":
@@ -67,6 +70,8 @@ class ClusterSettings(BaseModel):
             raise ValueError("a cluster has either context (with or without kubeconfig), eks, in_cluster or snapshot")
         if self.eks is None and (self.region or self.profile or self.role_arn):
             raise ValueError("region, profile and role_arn go with eks")
+        if self.prometheus is not None and self.snapshot is not None:
+            raise ValueError("prometheus goes with a live cluster: a snapshot holds the answers that it recorded")
         return self
 
 
@@ -102,6 +107,7 @@ class Settings(BaseSettings):
 
 _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("clusters",): ClusterSettings,
+    ("clusters", "prometheus"): PrometheusSettings,
     ("http",): HttpSettings,
     ("http", "scopes"): ScopeSettings,
     ("http", "oauth"): OAuthSettings,
@@ -115,6 +121,7 @@ _FILES = (
     ("http", "oauth", "jwks_file"),
     ("audit", "file"),
 )
+_PROMETHEUS_FILES = ("token_file", "password_file", "ca_file")
 """Settings that name a file, meant from the folder of the configuration."""
 
 
@@ -198,6 +205,10 @@ def _read(path: Path) -> dict[str, Any]:
         for key in ("kubeconfig", "snapshot"):
             if isinstance(value := cluster.get(key), str):
                 cluster[key] = _beside(path, value)
+        beside = cluster.get("prometheus")
+        for key in _PROMETHEUS_FILES:
+            if isinstance(beside, dict) and isinstance(value := cast("dict[str, Any]", beside).get(key), str) and value:
+                beside[key] = _beside(path, value)
     for *above, key in _FILES:
         table: Any = content
         for step in above:
@@ -248,5 +259,7 @@ def _stands_in(content: Mapping[str, Any], steps: list[str]) -> bool:
 
 
 def _known_beside(steps: list[str]) -> list[str]:
-    table = ("clusters",) if steps[0] == "clusters" and len(steps) > 1 else tuple(steps[:-1])
+    table = tuple(steps[:-1])
+    if steps[0] == "clusters" and len(steps) > 1:
+        table = ("clusters", "prometheus") if steps[2:3] == ["prometheus"] and len(steps) > 3 else ("clusters",)
     return sorted(name for name in _TABLES.get(table, Settings).model_fields if name != "config")

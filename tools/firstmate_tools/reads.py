@@ -5,6 +5,7 @@ checks, the least ClusterRole, and the words of `not_checked`. The gateway refus
 did not declare.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -80,7 +81,38 @@ class AwsRead:
     optional: bool = False
 
 
-Declared = Read | NonResource | AwsRead | AnyKindButSecrets
+@dataclass(frozen=True, slots=True)
+class PrometheusRead:
+    """One declared question to Prometheus, PromQL and all: no other one is asked.
+
+    Attributes:
+        name: what counters, coverage and recordings call it, in lower-case words with hyphens.
+        query: PromQL. `$scope` stands within the braces of every selector, for the matchers of the cluster's own labels
+            and, where `namespaced`, of the namespace that is asked about. It should give what is out of the ordinary
+            alone: few series, however large the cluster.
+        metrics: the metrics that it needs: where Prometheus has none of them, nobody has looked.
+        namespaced: its series carry the label `namespace`.
+        window_s, step_s: a range of so many seconds up to now, a point every so many; 0 asks for this moment alone.
+    """
+
+    name: str
+    query: str
+    metrics: tuple[str, ...]
+    namespaced: bool = False
+    window_s: int = 0
+    step_s: int = 0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[a-z][a-z0-9-]*", self.name) or bool(self.window_s) != bool(self.step_s):
+            raise TypeError(f"{self.name!r} is no question that can be declared")
+
+    @property
+    def resource(self) -> str:
+        """What counters and coverage call it."""
+        return f"prometheus/{self.name}"
+
+
+Declared = Read | NonResource | AwsRead | PrometheusRead | AnyKindButSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +142,10 @@ class Grant:
     def allows_path(self, path: str) -> bool:
         """Whether a path that is no resource was declared."""
         return any(isinstance(read, NonResource) and read.covers(path) for read in self.reads)
+
+    def allows_prometheus(self, read: PrometheusRead) -> bool:
+        """Whether a question to Prometheus was declared, word by word."""
+        return read in self.reads
 
     def allows_aws(self, service: str, operation: str) -> bool:
         """Whether an AWS operation was declared."""

@@ -52,17 +52,20 @@ async def _examine(flags: Flags) -> Tree:
     from firstmate.cli.asking import waiting
     from firstmate.clusters import ConfiguredClusters
     from firstmate_tools.catalogue import declared_reads
-    from firstmate_tools.reads import Grant, NonResource, Read
+    from firstmate_tools.reads import Grant, NonResource, PrometheusRead, Read
 
     settings = flags.settings()
     clusters = ConfiguredClusters(settings)
-    reads = [read for read in declared_reads(all_tools()) if isinstance(read, Read | NonResource)]
+    declared = declared_reads(all_tools())
+    reads = [read for read in declared if isinstance(read, Read | NonResource)]
+    metrics = [read for read in declared if isinstance(read, PrometheusRead)]
     try:
         source, started = clusters.source(), time.monotonic()
         with waiting(f"asking {source.name} …"):
-            async with source.open(Grant.of(reads)) as cluster:
+            async with source.open(Grant.of([*reads, *metrics])) as cluster:
                 answered_ms = int((time.monotonic() - started) * 1000)
                 access = await cluster.access(reads, flags.namespace)
+                prometheus = await _prometheus(cluster, metrics)
                 identity = cluster.identity.model_dump(mode="json", exclude_none=True)
         user = clusters.user(source.name)
     finally:
@@ -82,9 +85,40 @@ async def _examine(flags: Flags) -> Tree:
         "optional": {
             f"{_verbs(one.read)} {one.read.resource}": bool(one.allowed) for one in access if one.read.optional
         },
+        "prometheus": prometheus,
         "mend": _role(denied) if denied and "snapshot" not in identity else None,
     }
     return cast("Tree", plain(report))
+
+
+async def _prometheus(cluster: Any, metrics: Sequence[Any]) -> dict[str, Any]:
+    """Whether Prometheus answers, which metrics it has of those that rules need, and which causes go without."""
+    from firstmate_tools.diagnosis.metrics import needing
+    from firstmate_tools.diagnosis.questions import METRICS_KNOWN
+    from firstmate_tools.diagnosis.rule import all_rules
+    from firstmate_tools.errors import NotConfiguredError, ReadError
+
+    needed = needing(all_rules())
+    try:
+        known = {one.label("__name__") for one in await cluster.measure(METRICS_KNOWN)}
+    except ReadError as error:
+        configured = not isinstance(error, NotConfiguredError)
+        return {
+            "configured": configured,
+            "answers": False,
+            "why": error.message if configured else error.hint or error.message,
+            "causes_not_checked": sorted(needed),
+        }
+    names = {read.metrics[0]: read for read in metrics if read.metrics}
+    lacking = {name for name, read in names.items() if known.isdisjoint(read.metrics)}
+    blind = [cause for cause, reads in needed.items() if all(read.metrics[0] in lacking for read in reads)]
+    return {
+        "configured": True,
+        "answers": True,
+        "has": sorted(names.keys() - lacking),
+        "lacks": sorted(lacking),
+        "causes_not_checked": sorted(blind),
+    }
 
 
 def _consequences(denied: Sequence[Any]) -> list[dict[str, Any]]:
@@ -147,6 +181,20 @@ def _show(found: Tree, *, markdown: bool) -> None:
         )
         how = "" if allowed else f" (optional; `firstmate {by})"
         typer.echo(f"{'✓' if allowed else '·'} {'may' if allowed else 'may not'} {read}{how}")
+    _show_prometheus(found["prometheus"])
     if "mend" in found:
         typer.echo("\nWhat would mend it, to be bound to this user by somebody who may:\n")
         typer.echo(f"```yaml\n{found['mend']}```" if markdown else found["mend"], nl=markdown)
+
+
+def _show_prometheus(found: Tree) -> None:
+    blind = found.get("causes_not_checked", [])
+    causes = f" ({len(blind)} cause{'' if len(blind) == 1 else 's'} not_checked)" if blind else ""
+    if not found["answers"]:
+        sign, words = ("✗", "does not answer") if found["configured"] else ("·", "is not configured")
+        typer.echo(f"{sign} Prometheus {words}{causes}: {found['why']}")
+        return
+    total = len(found.get("has", [])) + len(found.get("lacks", []))
+    typer.echo(f"✓ Prometheus answers, and has {len(found.get('has', []))} of {total} metrics that rules need{causes}")
+    for name in found.get("lacks", []):
+        typer.echo(f"  · lacks {name}")

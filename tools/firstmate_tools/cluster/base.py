@@ -18,7 +18,8 @@ from typing import Generic, Literal, Protocol, TypeVar
 from firstmate_tools.aws.reader import Aws
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
-from firstmate_tools.reads import Grant, NonResource, Read
+from firstmate_tools.prometheus.answers import Series
+from firstmate_tools.reads import Grant, NonResource, PrometheusRead, Read
 from firstmate_tools.results import ClusterIdentity
 
 T = TypeVar("T")
@@ -26,7 +27,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Usage:
-    """What one tool call cost: requests sent, bytes received (as sent over the wire, compressed), seconds waited."""
+    """What one tool call cost: requests sent, bytes received (as sent over the wire, compressed), seconds waited.
+
+    Questions to Prometheus are no burden of the API server: they stand in `by_resource` alone.
+    """
 
     requests: int = 0
     bytes: int = 0
@@ -181,6 +185,18 @@ class Cluster(Protocol):
 
         Raises:
             ReadError: no answer.
+        """
+        ...
+
+    async def measure(self, read: PrometheusRead, namespace: str | None = None) -> Sequence[Series]:
+        """What the cluster's Prometheus says, sorted; a range or a moment, as the question is declared.
+
+        Args:
+            read: as declared.
+            namespace: the one that is asked about, None for all.
+
+        Raises:
+            ReadError: no answer; NotConfiguredError where nobody said that there is one.
         """
         ...
 

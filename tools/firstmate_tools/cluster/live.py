@@ -15,6 +15,8 @@ from firstmate_tools import fields as read
 from firstmate_tools.aws.place import Place
 from firstmate_tools.errors import ConfigurationError, DeniedError
 from firstmate_tools.kinds import Kind
+from firstmate_tools.prometheus.place import PrometheusPlace
+from firstmate_tools.prometheus.reader import LivePrometheus
 from firstmate_tools.reads import Grant
 from firstmate_tools.results import AwsPlace, ClusterIdentity
 
@@ -41,6 +43,7 @@ class LiveSource:
         user_agent: None for `firstmate/<version>`.
         limits: how hard the cluster may be asked.
         act_as: says for each call as whom to ask; None to ask always as firstmate itself.
+        prometheus: where its metrics are; None where nobody said.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class LiveSource:
         user_agent: str | None = None,
         limits: Limits | None = None,
         act_as: ActAs | None = None,
+        prometheus: PrometheusPlace | None = None,
     ) -> None:
         self._name = name
         self._user_agent = user_agent
         self._limits = limits or Limits()
         self._connect: Callable[[], Connection] = lambda: _from_kubeconfig(kubeconfig, context)
         self._act_as = act_as
+        self._prometheus = prometheus
         self._gateway: Gateway | None = None
         self._memory = Memory()
         self._aws: AwsPlace | None = None
@@ -71,6 +76,7 @@ class LiveSource:
         user_agent: str | None = None,
         limits: Limits | None = None,
         act_as: ActAs | None = None,
+        prometheus: PrometheusPlace | None = None,
     ) -> "LiveSource":
         """The cluster that this process runs in, as its pod's service account.
 
@@ -80,8 +86,9 @@ class LiveSource:
             user_agent: None for `firstmate/<version>`.
             limits: how hard the cluster may be asked.
             act_as: says for each call as whom to ask; None to ask always as firstmate itself.
+            prometheus: where its metrics are; None where nobody said.
         """
-        source = cls(name, user_agent=user_agent, limits=limits, act_as=act_as)
+        source = cls(name, user_agent=user_agent, limits=limits, act_as=act_as, prometheus=prometheus)
         source._connect = lambda: _from_pod(folder)
         return source
 
@@ -95,6 +102,7 @@ class LiveSource:
         user_agent: str | None = None,
         limits: Limits | None = None,
         act_as: ActAs | None = None,
+        prometheus: PrometheusPlace | None = None,
     ) -> "LiveSource":
         """A cluster by its name in Amazon EKS.
 
@@ -105,8 +113,9 @@ class LiveSource:
             user_agent: None for `firstmate/<version>`.
             limits: how hard the cluster may be asked.
             act_as: says for each call as whom to ask; None to ask always as firstmate itself.
+            prometheus: where its metrics are; None where nobody said.
         """
-        source = cls(name, user_agent=user_agent, limits=limits, act_as=act_as)
+        source = cls(name, user_agent=user_agent, limits=limits, act_as=act_as, prometheus=prometheus)
         source._connect = lambda: _from_eks(cluster, place)
         source._aws = AwsPlace(region=place.region or None, profile=place.profile or None, eks=cluster)
         return source
@@ -132,7 +141,25 @@ class LiveSource:
         identity = ClusterIdentity(
             name=self._name, server=gateway.connection.server, version=seen.version, aws=self._aws
         )
-        yield LiveCluster(self, gateway, call, identity)
+        prometheus = self._prometheus_for(call)
+        try:
+            yield LiveCluster(self, gateway, call, identity, prometheus)
+        finally:
+            if prometheus is not None:
+                await prometheus.close()
+
+    def why_no_prometheus(self) -> tuple[str, str]:
+        """Why it is not asked, and what to do about it."""
+        if self._prometheus is None:
+            how = f'Name it in the configuration: [clusters.{self._name}.prometheus] url = "https://...".'
+            return f"No Prometheus is configured for {self._name}.", how
+        how = "Prometheus knows nothing of the caller's rights, so it is not asked where http.impersonate is on."
+        return "Prometheus cannot be asked with the rights of a caller.", how
+
+    def _prometheus_for(self, call: Call) -> LivePrometheus | None:
+        if self._prometheus is None or call.acting is not None:
+            return None
+        return LivePrometheus(self._prometheus, call.grant, call.deadline.left, self._user_agent or _user_agent())
 
     async def answers(self, *, deadline_s: float) -> None:
         """Asks for the version as firstmate itself, whoever calls: nothing of it is kept or told.

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from firstmate_tools.errors import ObjectNotFoundError, UsageError
+from firstmate_tools.errors import NotConfiguredError, ObjectNotFoundError, UsageError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import POD, Kind
-from firstmate_tools.reads import NonResource, Read
+from firstmate_tools.prometheus.answers import Series
+from firstmate_tools.prometheus.reader import Prometheus
+from firstmate_tools.reads import NonResource, PrometheusRead, Read
 from firstmate_tools.results import ClusterIdentity
 
 from .access import review
@@ -37,11 +39,19 @@ _LOGS_GONE = re.compile(r"unable to retrieve container logs for \S+\s*")
 class LiveCluster:
     """One tool call's view of a live cluster; see `base.Cluster` for every method's contract."""
 
-    def __init__(self, source: "LiveSource", gateway: Gateway, call: Call, identity: ClusterIdentity) -> None:
+    def __init__(
+        self,
+        source: "LiveSource",
+        gateway: Gateway,
+        call: Call,
+        identity: ClusterIdentity,
+        prometheus: Prometheus | None = None,
+    ) -> None:
         self._source = source
         self._gateway = gateway
         self._call = call
         self._identity = identity
+        self._prometheus = prometheus
         self._page = page_size(identity.version)
 
     @property
@@ -135,6 +145,13 @@ class LiveCluster:
         except UnhealthyError as unhealthy:
             return plain_text(unhealthy.text)
         return await asyncio.to_thread(lambda: plain_text(lines_with(only, whole.body().decode("utf-8", "replace"))))
+
+    async def measure(self, read: PrometheusRead, namespace: str | None = None) -> Sequence[Series]:
+        if self._prometheus is None:
+            raise NotConfiguredError(*self._source.why_no_prometheus())
+        counts = self._call.usage.by_resource
+        counts[read.resource] = counts.get(read.resource, 0) + 1
+        return await self._prometheus.ask(read, namespace)
 
     async def kinds(self) -> Sequence[Kind]:
         return await self._source.kinds(self._gateway, self._call)

@@ -17,11 +17,13 @@ from typing import TypeVar
 
 import orjson
 
+from firstmate_tools import fields as field_of
 from firstmate_tools import podstate
 from firstmate_tools.errors import (
     DeniedError,
     FailedReadError,
     NotCollectedError,
+    NotConfiguredError,
     ObjectNotFoundError,
     ReadError,
     RefusedError,
@@ -30,7 +32,9 @@ from firstmate_tools.errors import (
 )
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import POD, Kind
-from firstmate_tools.reads import Grant, NonResource, Read
+from firstmate_tools.prometheus.answers import Series, series_of
+from firstmate_tools.prometheus.reader import check, within
+from firstmate_tools.reads import Grant, NonResource, PrometheusRead, Read
 from firstmate_tools.results import ClusterIdentity
 
 from . import policy
@@ -205,6 +209,20 @@ class SnapshotCluster:
         if len(text) > limit_bytes:
             raise FailedReadError("The answer is larger than this program takes.", "Ask for less at a time.")
         return plain_text(lines_with(only, text))
+
+    async def measure(self, read: PrometheusRead, namespace: str | None = None) -> Sequence[Series]:
+        """As `Cluster.measure`: the recorded answer, if the same question was asked then."""
+        check(read, self._grant)
+        if not self._recording.questions:
+            how = "Record it again from a cluster whose Prometheus is configured."
+            raise NotConfiguredError(f"The {self._recording.layout} holds no metrics.", how)
+        kept = await asyncio.to_thread(self._recording.answer, read.name)
+        if field_of.text(kept, "query") != read.query or field_of.number(kept, "window_s") != read.window_s:
+            raise NotCollectedError(
+                f"The {self._recording.layout} holds the answer to another question than {read.resource} is now.",
+                self._recording.how,
+            )
+        return within(series_of(field_of.items(kept, "result")), read, namespace)
 
     async def kinds(self) -> Sequence[Kind]:
         """Those that discovery gave when it was recorded, else those of which it holds something."""

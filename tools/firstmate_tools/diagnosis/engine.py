@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from firstmate_tools import kinds as known_kinds
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.customkinds import addressed
-from firstmate_tools.diagnosis import link, report, revisions, sources
+from firstmate_tools.diagnosis import link, metrics, report, revisions, sources
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.diagnosis.observe import Observer
@@ -68,7 +68,7 @@ async def diagnose(
     for finding, workloads in suffering.items():
         report.note_cut(finding, workloads, most, observer.cut)
     coverage = observer.coverage()
-    unasked = sources.unread(rules, observer.absent)
+    unasked = sources.unread(rules, observer.absent, metrics.seen(facts, observer.no_metrics))
     coverage = coverage.model_copy(update={"not_checked": [*coverage.not_checked, *unasked]})
     left = unexplained(facts, roots)
     named = {root.finding.cause for root in roots} | {e.cause for root in roots for e in root.explained}

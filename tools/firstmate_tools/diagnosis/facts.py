@@ -2,8 +2,8 @@
 
 The engine fills it; rules ask. A kind that could not be read is not "empty": `knows` tells the difference.
 
-What is made of facts (`derived`, `each`) is kept until something that it was made of changes: every question that is put
-to the facts meanwhile is written down, so that a further round of reads costs only what depends on its news.
+What is made of facts (`derived`, `each`) is kept until something that it was made of changes: every question that is
+put to the facts meanwhile is written down, so that a further round of reads costs only what depends on its news.
 """
 
 import copy
@@ -20,6 +20,8 @@ from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
 from firstmate_tools.graph import LINKED, Graph
 from firstmate_tools.kinds import Kind
+from firstmate_tools.prometheus.answers import Series
+from firstmate_tools.reads import PrometheusRead
 from firstmate_tools.refs import Ref, involved
 
 T = TypeVar("T")
@@ -83,7 +85,7 @@ Shelf = dict[tuple[str, str], Obj]
 """Objects of one kind, by namespace and name."""
 LogKey = tuple[str, str, str, bool]
 """namespace, pod, container, previous."""
-_GRAPH, _EVENTS, _LOGS, _TEXTS, _PLACES = "(graph)", "(events)", "(logs)", "(texts)", "(places)"
+_GRAPH, _EVENTS, _LOGS, _TEXTS, _SERIES, _PLACES = "(graph)", "(events)", "(logs)", "(texts)", "(series)", "(places)"
 """What else than the objects of a kind may be asked for; no kind is called so."""
 
 
@@ -103,6 +105,7 @@ class Facts:
         self._event_lists: dict[str | None, list[EventRow]] = {}
         self._logs: dict[LogKey, str] = {}
         self._texts: dict[str, str] = {}
+        self._series: dict[tuple[str, str | None], tuple[Series, ...]] = {}
         self._graph: Graph | None = None
         self._derived: dict[object, tuple[object, set[str]]] = {}
         self._asked: list[set[str]] = []
@@ -161,6 +164,10 @@ class Facts:
         if self._texts.get(path) != content:
             self._texts[path] = content
             self._turn(_TEXTS)
+
+    def put_series(self, read: PrometheusRead, namespace: str | None, series: Iterable[Series]) -> None:
+        self._series[read.name, namespace] = tuple(series)
+        self._turn(_SERIES)
 
     def visit(self, namespace: str) -> None:
         """From here on another namespace is looked at wholly too."""
@@ -261,6 +268,16 @@ class Facts:
         """What was read of a path that is no resource, None where it was not."""
         self._ask(_TEXTS)
         return self._texts.get(path)
+
+    def series(self, read: PrometheusRead) -> tuple[Series, ...]:
+        """What Prometheus said, of the scope's namespace where the question is about one; nothing where not asked."""
+        self._ask(_SERIES)
+        return self._series.get((read.name, self.scope.namespace if read.namespaced else None), ())
+
+    def asked(self, read: PrometheusRead) -> bool:
+        """Whether Prometheus has answered this question, if only with nothing."""
+        self._ask(_SERIES)
+        return (read.name, self.scope.namespace if read.namespaced else None) in self._series
 
     def logs(self) -> list[tuple[LogKey, str]]:
         """Every log that was read, by its key: for what any program may say."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from firstmate_tools import fields
 from firstmate_tools.cluster.base import Cluster, LogRequest
 from firstmate_tools.diagnosis.facts import EventRow, Facts, event_row
-from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, ReasonWant, TextWant, Want
+from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, MetricWant, ReasonWant, TextWant, Want
 from firstmate_tools.diagnosis.slim import slimmer
-from firstmate_tools.errors import DeniedError, ObjectNotFoundError, ReadError
+from firstmate_tools.errors import DeniedError, NotConfiguredError, ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import EVENT, Kind, custom, known
 from firstmate_tools.reads import NonResource, Read
@@ -59,6 +59,8 @@ class Observer:
     cut: list[str] = field(default_factory=list[str])
     absent: set[Kind] = field(default_factory=set[Kind])
     """Custom kinds that rules wanted and the cluster does not serve."""
+    no_metrics: NotConfiguredError | None = None
+    """Why Prometheus was not asked, where nobody said how."""
     _done: set[Want] = field(default_factory=set[Want])
     _served: dict[tuple[str, str], Kind] | None = None
 
@@ -84,8 +86,9 @@ class Observer:
         logs = sorted((want for want in fresh if isinstance(want, LogWant)), key=lambda want: want.aside)
         reasons = [want for want in fresh if isinstance(want, ReasonWant)]
         texts = [want for want in fresh if isinstance(want, TextWant)]
+        metrics = [want for want in fresh if isinstance(want, MetricWant)]
         self._done.update(fresh)
-        if not (lists or gets or asides or logs or reasons or texts):
+        if not (lists or gets or asides or logs or reasons or texts or metrics):
             return False
         self._note_cut(len(gets) - MOST_GETS, "objects that the evidence names")
         self._note_cut(len(logs) - MOST_LOGS, "logs of failing containers")
@@ -96,6 +99,7 @@ class Observer:
             *(self._log(want) for want in logs[:MOST_LOGS]),
             *(self._reason(want) for want in reasons),
             *(self._text(want) for want in texts),
+            *(self._metric(want) for want in metrics),
             self._asides(asides),
         )
         return True
@@ -190,6 +194,17 @@ class Observer:
         else:
             self.facts.put_text(want.path, content)
             self.checked.add(want.path)
+
+    async def _metric(self, want: MetricWant) -> None:
+        try:
+            found = await self.cluster.measure(want.read, want.namespace)
+        except NotConfiguredError as error:
+            self.no_metrics = error
+        except ReadError as error:
+            self.missing["Prometheus"] = NotChecked.of("Prometheus", error)
+        else:
+            self.facts.put_series(want.read, want.namespace, found)
+            self.checked.add("Prometheus")
 
     def _aside(self, namespace: str | None) -> bool:
         """Whether events of this namespace are read only for what kubelets say of their nodes there."""

@@ -20,7 +20,7 @@ from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.graph import Edge
 from firstmate_tools.kinds import Kind
-from firstmate_tools.reads import NonResource, Read
+from firstmate_tools.reads import NonResource, PrometheusRead, Read
 from firstmate_tools.refs import Ref
 
 
@@ -67,7 +67,16 @@ class TextWant:
     only: str
 
 
-Want = ListWant | GetWant | LogWant | ReasonWant | TextWant
+@dataclass(frozen=True, slots=True)
+class MetricWant:
+    """The answer of Prometheus to a declared question; `namespace` None: about all, or about no namespace."""
+
+    read: PrometheusRead
+    namespace: str | None = None
+
+
+Want = ListWant | GetWant | LogWant | ReasonWant | TextWant | MetricWant
+Dug = Read | NonResource | PrometheusRead
 Verdicts = Iterator[Finding | RuledOut]
 
 
@@ -119,12 +128,12 @@ class Rule:
     causes: tuple[str, ...]
     judge: Callable[[Facts], Verdicts]
     observes: tuple[Kind, ...]
-    digs: tuple[Read | NonResource, ...]
+    digs: tuple[Dug, ...]
     wants: Callable[[Facts], Iterable[Want]] | None
     explains: tuple[Explains, ...]
     confirms: tuple[Kind, ...]
 
-    def reads(self) -> Iterator[Read | NonResource]:
+    def reads(self) -> Iterator[Dug]:
         """Everything that the rule may read."""
         for kind in self.observes:
             yield Read(kind, ("list",))
@@ -138,7 +147,7 @@ def rule(
     *,
     causes: tuple[str, ...],
     observes: tuple[Kind, ...],
-    digs: tuple[Read | NonResource, ...] = (),
+    digs: tuple[Dug, ...] = (),
     wants: Callable[[Facts], Iterable[Want]] | None = None,
     explains: tuple[Explains, ...] = (),
     confirms: tuple[Kind, ...] = (),

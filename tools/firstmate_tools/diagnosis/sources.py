@@ -10,6 +10,7 @@ from functools import cache
 
 from firstmate_tools.diagnosis.cause import Source
 from firstmate_tools.diagnosis.causes import CAUSES
+from firstmate_tools.diagnosis.metrics import Seen, needing
 from firstmate_tools.diagnosis.rule import Rule, all_rules
 from firstmate_tools.kinds import Kind, custom
 from firstmate_tools.reads import Read
@@ -35,14 +36,32 @@ PRODUCTS: dict[Source, str] = {
 """Products whose custom resources show causes."""
 
 
-def unread(rules: Collection[Rule], absent: Collection[Kind]) -> list[NotChecked]:
+def unread(rules: Collection[Rule], absent: Collection[Kind], metrics: Seen) -> list[NotChecked]:
     """What was not looked for.
 
     Args:
         rules: those that judged.
         absent: custom kinds that rules wanted and the cluster does not serve.
+        metrics: how far Prometheus could be asked.
     """
-    return [*_without_rule(), *_not_installed(rules, absent)]
+    return [*_without_rule(), *_without_metrics(rules, metrics), *_not_installed(rules, absent)]
+
+
+def _without_metrics(rules: Collection[Rule], metrics: Seen) -> list[NotChecked]:
+    """Causes that only Prometheus shows, where nobody said where it is, or where it lacks what they need."""
+    needed = needing(rules)
+    if metrics.why_not is not None:
+        if not needed:
+            return []
+        what = f"{PLACES['prometheus']}: {_counted(len(needed))}"
+        return [NotChecked(what=what, why="not_configured", how_to_enable=metrics.why_not)]
+    blind = {cause: reads for cause, reads in needed.items() if all(map(metrics.lacks, reads))}
+    if not blind:
+        return []
+    names = sorted({read.metrics[0] for reads in blind.values() for read in reads})
+    what = f"metrics that Prometheus does not have: {_counted(len(blind))}"
+    how = f"Have these collected: {', '.join(names)}."
+    return [NotChecked(what=what, why="not_installed", how_to_enable=how)]
 
 
 @cache

@@ -28,6 +28,7 @@ from firstmate_tools.results import NotChecked
 from .lists import Lists, reason_of
 from .logs import LogReader, requests_once
 from .paths import record_paths
+from .questions import record_questions
 
 __all__ = ["RecordReport", "record"]
 
@@ -103,6 +104,7 @@ async def record(
     lists.check_any()
     discovery = await _discovery(cluster)
     paths = await record_paths(cluster, writer, declared)
+    questions = await record_questions(cluster, writer, declared, scope)
     reader, left_out = LogReader(cluster, writer, log_lines), 0
     if log_lines > 0 and any(read.subresource == "log" and read.kind == POD for read in wanted):
         due = sorted(lists.due)
@@ -121,6 +123,7 @@ async def record(
         logs=tuple(sorted(reader.entries, key=lambda e: (e.namespace, e.pod, e.container, e.previous))),
         logs_left_out=left_out,
         paths=paths,
+        questions=questions,
         sources=beside,
     )
     content = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -205,6 +208,11 @@ def _report(destination: Path, size: int, manifest: Manifest) -> RecordReport:
     missing += [
         NotChecked(what=path, why=entry.outcome, how_to_enable=entry.reason or None)
         for path, entry in manifest.paths.items()
+        if entry.outcome != "collected"
+    ]
+    missing += [
+        NotChecked(what=f"prometheus/{name}", why=entry.outcome, how_to_enable=entry.reason or None)
+        for name, entry in manifest.questions.items()
         if entry.outcome != "collected"
     ]
     missing += [

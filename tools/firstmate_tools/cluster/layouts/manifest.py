@@ -87,7 +87,7 @@ class LogEntry(Entry):
 
 
 class PathEntry(Entry):
-    """What became of one path that is no resource, such as `/metrics`."""
+    """What became of one path that is no resource, such as `/metrics`, or of one question to Prometheus."""
 
     outcome: Outcome
     reason: str = ""
@@ -126,6 +126,9 @@ class Manifest(Entry):
     logs: tuple[LogEntry, ...] = ()
     logs_left_out: int = Field(default=0, description="Containers whose logs were due and were not read")
     paths: dict[str, PathEntry] = Field(default_factory=dict[str, PathEntry], description="By path, without query")
+    questions: dict[str, PathEntry] = Field(
+        default_factory=dict[str, PathEntry], description="To Prometheus, by name; none where it was not asked"
+    )
     sources: dict[str, SourceEntry] = Field(default_factory=dict[str, SourceEntry])
 
 
@@ -137,6 +140,11 @@ def objects_file(resource: str, namespace: str) -> str:
 def path_file(path: str) -> str:
     """Where the answer of a path is. The whole path is one file name, percent-encoded."""
     return f"{PATHS}/{quote(path.lstrip('/'), safe='')}.txt"
+
+
+def question_file(name: str) -> str:
+    """Where the answer of Prometheus to a question is."""
+    return f"metrics/{name}.json"
 
 
 def log_file(namespace: str, pod: str, container: str, *, previous: bool) -> str:

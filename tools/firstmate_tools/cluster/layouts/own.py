@@ -12,7 +12,18 @@ from pydantic import ValidationError
 from firstmate_tools.cluster.files import Files
 from firstmate_tools.errors import ObjectNotFoundError, SnapshotError
 
-from .manifest import NAME, VERSION, ListEntry, LogEntry, Manifest, ResourceEntry, log_file, objects_file, path_file
+from .manifest import (
+    NAME,
+    VERSION,
+    ListEntry,
+    LogEntry,
+    Manifest,
+    ResourceEntry,
+    log_file,
+    objects_file,
+    path_file,
+    question_file,
+)
 from .objects import read_json
 from .recording import LogText, Recording, ResourceKey, Shelf, Slice, unanswered
 
@@ -70,6 +81,11 @@ def read_own(files: Files) -> Recording:
         how_namespaces=_HOW_NAMESPACES,
         how_logs=_HOW_LOGS,
         paths={path: Slice(entry.outcome, entry.reason, path_file(path)) for path, entry in manifest.paths.items()},
+        questions={
+            name: Slice(entry.outcome, entry.reason, question_file(name))
+            for name, entry in manifest.questions.items()
+            if _WORD.fullmatch(name)
+        },
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+import orjson
+
 from firstmate_tools.cluster.files import Files
 from firstmate_tools.errors import (
     DeniedError,
@@ -119,6 +121,7 @@ class Recording:
         how_namespaces: the same for a namespace that is missing.
         how_logs: the same for a log.
         paths: what is said of paths that are no resources, without query.
+        questions: what is said of questions to Prometheus, by name; empty where it was not asked at all.
     """
 
     layout: str
@@ -136,6 +139,7 @@ class Recording:
     how_namespaces: str = ""
     how_logs: str = ""
     paths: Mapping[str, Slice] = field(default_factory=dict[str, Slice])
+    questions: Mapping[str, Slice] = field(default_factory=dict[str, Slice])
 
     def slices(self, kind: Kind, namespace: str | None) -> list[tuple[str, Slice]]:
         """The recorded lists that together answer one, by namespace, in no order.
@@ -172,15 +176,32 @@ class Recording:
         Raises:
             ReadError: it is not in the recording.
         """
-        part = self.paths.get(path)
+        return self._content(self.paths.get(path), path).decode("utf-8", "replace")
+
+    def answer(self, question: str) -> object:
+        """What Prometheus answered, as `metrics/NAME.json` holds it.
+
+        Args:
+            question: its name.
+
+        Raises:
+            ReadError: it is not in the recording.
+        """
+        what = f"the answer of Prometheus to {question}"
+        try:
+            return orjson.loads(self._content(self.questions.get(question), what))
+        except orjson.JSONDecodeError as error:
+            raise FailedReadError(f"The {self.layout} holds {what} in a damaged file.") from error
+
+    def _content(self, part: Slice | None, what: str) -> bytes:
         if part is None:
-            raise NotCollectedError(f"The {self.layout} does not hold {path}.", self.how)
+            raise NotCollectedError(f"The {self.layout} does not hold {what}.", self.how)
         if part.outcome != "collected":
-            error = unanswered(part.outcome, f"{path} was not recorded: {part.reason.rstrip('.')}.")
+            error = unanswered(part.outcome, f"{what} was not recorded: {part.reason.rstrip('.')}.")
             error.said = part.reason.rstrip(".")
             raise error
         try:
-            return self.files.read(part.file).decode("utf-8", "replace")
+            return self.files.read(part.file)
         except KeyError as error:
             raise FailedReadError(f"{part.file} is missing from the {self.layout}.") from error
         except SnapshotError as error:
