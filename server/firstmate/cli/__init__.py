@@ -70,6 +70,11 @@ def _app(given: Sequence[str]) -> "typer.Typer":
     return app
 
 
+def app_of() -> "typer.Typer":
+    """All commands: for who asks which there are."""
+    return _app(())
+
+
 def _named(given: Sequence[str]) -> str:
     """The first word that is neither an option of the root nor its value: the command, "" where there is none."""
     words = iter(given)

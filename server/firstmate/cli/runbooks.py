@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from firstmate.cli.lintrunbooks import lint
 from firstmate.cli.options import Config, Context, Format, Kubeconfig, Output, Snapshot, given
 
 
@@ -12,6 +13,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="List and read runbooks.", no_args_is_help=True)
     group.command("list", help="All runbooks, with the causes that they are for.")(list_)
     group.command("show", help="One runbook, by its slug or by a cause.")(show)
+    group.command("lint", help="What is wrong with the runbooks, with file, line and how to mend it.")(lint)
     app.add_typer(group, name="runbooks")
 
 
