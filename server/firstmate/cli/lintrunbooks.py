@@ -77,7 +77,14 @@ def _replayed(cases: Path | None) -> Collection[str] | None:
 
 
 def _steps(runbook: "Runbook") -> Iterable[tuple[int, str, str]]:
-    return ()
+    """What is wrong with its steps: line, what, how to mend it."""
+    from firstmate.catalogue import all_tools
+    from firstmate.runbooks.checks import problems
+    from firstmate_tools.actions import ACTIONS
+    from firstmate_tools.diagnosis.causes import CAUSES
+
+    for problem in problems(runbook, all_tools(), CAUSES, ACTIONS):
+        yield problem.line, problem.what, problem.mend or "mend the step"
 
 
 def own_command(words: Sequence[str]) -> str | None:
