@@ -54,6 +54,23 @@ def test_zero_explains_the_callers_that_die_of_it() -> None:
     assert "application-exits-on-error" in [e.cause for e in found[0].explained]
 
 
+def test_an_address_of_nobody_is_the_one_service_that_the_settings_name_with_its_port() -> None:
+    settings = env("cart:6379", "CART_ADDR")
+    front = web("front", env=settings, waiting="CrashLoopBackOff", restarts=4, last={"exitCode": 1})
+    log = {("shop", "front-1-0", "app", True): "fatal: dial tcp 10.96.11.2:6379: connect: connection refused\n"}
+    cart = service("cart", ports=[{"port": 6379}])
+    assert [r.finding.cause for r in linked(*idle("cart"), cart, *front, logs=log)] == [ZERO]
+    two = web(
+        "front",
+        env=[*settings, *env("other:6379", "PEER")],
+        waiting="CrashLoopBackOff",
+        restarts=4,
+        last={"exitCode": 1},
+    )
+    causes = [r.finding.cause for r in linked(*idle("cart"), cart, *two, logs=log)]
+    assert "application-exits-on-error" in causes, "either of them may be meant"
+
+
 @pytest.mark.parametrize(
     "objects",
     [

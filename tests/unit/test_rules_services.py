@@ -30,6 +30,16 @@ def ingress(to: str) -> Obj:
     return obj("Ingress", "front", api="networking.k8s.io/v1", spec={"rules": [{"http": {"paths": [path]}}]})
 
 
+def test_a_headless_service_that_misses_the_pods_of_its_own_statefulset() -> None:
+    template = {"metadata": {"labels": {"app": "cart"}}, "spec": {"containers": [container()]}}
+    carts = obj("StatefulSet", "cart", spec={"serviceName": "cart", "replicas": 1, "template": template})
+    member = pod("cart-0", labels={"app": "cart"}, owned_by=("StatefulSet", "cart"))
+    headless = service("cart", selector={"app.kubernetes.io/name": "cart"}, clusterIP="None")
+    found = finding(carts, member, headless)
+    assert (found.cause, str(found.object), found.severity) == (SELECTOR, CART, "critical")
+    assert roots(carts, member, service("other", selector={"app": "none"}, clusterIP="None")) == []
+
+
 @pytest.mark.parametrize(
     ("selector", "labels", "differs"),
     [

@@ -201,6 +201,18 @@ def test_space_that_lacks_elsewhere_is_not_the_claims(line: str) -> None:
     assert [c for c, _ in roots(*made, claim(wants="10Gi"), logs=logs)] == ["application-exits-on-error"]
 
 
+BINLOG = "[ERROR] Disk is full writing './binlog.000012' (OS errno 28 - No space left on device)"
+
+
+def test_a_relative_path_is_the_claims_where_nothing_else_is_written_to() -> None:
+    made, logs = crashing(BINLOG)
+    (root,) = linked(*made, claim(wants="10Gi"), logs=logs)
+    assert (root.finding.cause, str(root.finding.object), root.finding.confidence) == ("volume-full", CLAIM, "possible")
+    made[-1]["spec"]["volumes"].append({"name": "scratch", "emptyDir": {}})
+    made[-1]["spec"]["containers"][0]["volumeMounts"].append({"name": "scratch", "mountPath": "/scratch"})
+    assert [c for c, _ in roots(*made, claim(wants="10Gi"), logs=logs)] == ["application-exits-on-error"]
+
+
 def test_a_volume_that_was_to_grow_explains_that_it_is_full() -> None:
     made, logs = crashing(FULL_VOLUME)
     objects = [*made, claim(state="ControllerResizeInfeasible"), volume(), *driver()]

@@ -48,7 +48,7 @@ MOST_NAMED = 20
 @rule(causes=("service-selector-mismatch",), observes=OBSERVED, confirms=COMPARED)
 def service_selector(facts: Facts) -> Verdicts:
     """https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/#does-the-service-have-any-endpoints"""
-    for service in _services(facts):
+    for service in (*_services(facts), *_governing(facts)):
         namespace, ref = fields.namespace_of(service), ref_of(service, kinds.SERVICE)
         if backends.pods_behind(facts, ref):
             continue
@@ -66,6 +66,20 @@ def _services(facts: Facts) -> list[Obj]:
     """Services that send traffic to pods, where all pods are known."""
     every = [s for s in facts.all(kinds.SERVICE) if backends.serves(s) and not podstate.terminating(s)]
     return [s for s in every if facts.knows(kinds.POD, fields.namespace_of(s))]
+
+
+def _governing(facts: Facts) -> Iterator[Obj]:
+    """Headless Services that a StatefulSet names as its own: its pods have names only where the Service selects them.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id
+    """
+    names = {(fields.namespace_of(s), fields.text(s, "spec", "serviceName")) for s in facts.all(kinds.STATEFUL_SET)}
+    for service in facts.all(kinds.SERVICE):
+        headless = fields.text(service, "spec", "clusterIP") == "None" and fields.mapping(service, "spec", "selector")
+        namespace = fields.namespace_of(service)
+        named = (namespace, fields.name_of(service)) in names and facts.knows(kinds.POD, namespace)
+        if headless and named and not podstate.terminating(service):
+            yield service
 
 
 def _mismatch(facts: Facts, service: Obj, near: Near | None) -> Finding:
