@@ -34,6 +34,7 @@ PERIOD_S = 0.1
 """Seconds of one period of the CPU limit, unless a kubelet is told otherwise (kubelet v1.36, `cpuCFSQuotaPeriod`)."""
 _SLOWED = ("exec-probe-timeout", "startup-probe-never-passes", "liveness-probe-too-aggressive")
 NONE_LEFT = 0.001
+NEARLY = 0.9
 
 
 @rule(
@@ -65,8 +66,8 @@ def throttled(facts: Facts) -> Verdicts:
         lost = [_lost(one, beside.get(("periods", *_container(one)))) for one, _, _ in found]
         unwell = any(not podstate.runs_well(pod) for _, _, pod in found)
         hurts = unwell or max(lost) >= THROTTLED_SHARE
+        limit = _limit(pod, container)
         used, periods = beside.get(("used", *key)), beside.get(("periods", *key))
-        mean = f" It uses {used.value * 1000:.0f}m of CPU on average: bursts are what is cut." if used else ""
         of_how_many = f" of {periods.value:.0f} periods" if periods else ""
         yield Finding(
             cause="cpu-throttled-by-limit",
@@ -75,13 +76,13 @@ def throttled(facts: Facts) -> Verdicts:
             confidence="likely",
             summary=(
                 f"Container {container} of {workload} is stopped at its CPU limit of "
-                f"{show('cpu', _limit(pod, container))} in {percent(share.value)}{of_how_many} "
-                f"of the last {WINDOW_S // 60} minutes ({lib.count(len(found), 'pod')}).{mean}"
+                f"{show('cpu', limit)} in {percent(share.value)}{of_how_many} "
+                f"of the last {WINDOW_S // 60} minutes ({lib.count(len(found), 'pod')}).{_mean(used, limit)}"
             ),
             evidence=(
-                told(share, ref, "container_cpu_cfs_throttled_periods_total", percent(share.value)),
+                told(share, ref, "container_cpu_cfs_throttled_periods_total", f"{share.value:.3f} of its periods"),
                 *([told(used, ref, "container_cpu_usage_seconds_total", f"{used.value:.3f} cores")] if used else []),
-                fact(ref, f"spec.containers[{container}].resources.limits.cpu", show("cpu", _limit(pod, container))),
+                fact(ref, f"spec.containers[{container}].resources.limits.cpu", show("cpu", limit)),
             ),
             affects=tuple(ref for _, ref, _ in found),
             culprit=f"{workload.namespace}/{workload}/{container}",
@@ -105,6 +106,14 @@ def _limit(pod: Obj, container: str) -> int:
     ]
     own = container_limits(every[0]).get("cpu", 0) if every else 0
     return own or amounts(pod, "spec", "resources", "limits").get("cpu", 0)
+
+
+def _mean(used: Series | None, limit: int) -> str:
+    """What it uses on average, in a sentence: that the average is low is why nobody looks at the limit."""
+    if used is None:
+        return ""
+    why = "all that it may" if used.value * 1000 >= limit * NEARLY else "less than it may: its bursts are cut"
+    return f" On average it uses {used.value * 1000:.0f}m, {why}."
 
 
 def _lost(share: Series, periods: Series | None) -> float:
@@ -157,4 +166,4 @@ def _full(facts: Facts, ref: Ref, found: list[Series]) -> Finding:
 def _evidence(ref: Ref, found: list[Series]) -> Iterator[Evidence]:
     for one in found:
         metric = "inodes_free" if one.label("of") == "inodes" else "available_bytes"
-        yield told(one, ref, f"kubelet_volume_stats_{metric}", percent(one.value))
+        yield told(one, ref, f"kubelet_volume_stats_{metric}", f"{one.value:.4f} of all")
