@@ -6,18 +6,23 @@ LOCK := requirements.lock
 LOCK_TEST := requirements-test.lock
 
 
-.PHONY: demo test conformance evals demo-snapshot bench lint lock clean
+.PHONY: demo test conformance prometheus evals demo-snapshot bench lint lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/firstmate demo
 
-test: $(VENV)/.installed-test lint conformance
+test: $(VENV)/.installed-test lint conformance prometheus
 	$(BIN)/python -m pytest -q
 
 # The MCP conformance suite and the Inspector, pinned by digest, into this user's cache: 20 s once. Without a network the
 # tests that need them are skipped, and say so.
 conformance: $(VENV)/.installed-test
 	-$(BIN)/python -m tests.conformance.install
+
+# A real Prometheus for the tests that ask one: Debian's package, unpacked into this user's cache, where there is apt.
+# Without it these tests are skipped, and say so.
+prometheus: $(VENV)/.installed-test
+	-$(BIN)/python -m tests.prometheus_install
 
 evals: $(VENV)/.installed-test
 	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot

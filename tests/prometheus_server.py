@@ -3,11 +3,10 @@
     samples = Samples(now).counter("container_cpu_cfs_periods_total", 10, namespace="shop", pod="cart-1")
     with serving(samples, tmp_path) as url: ...
 
-The programs come with Debian's package `prometheus` (`make prometheus`), or lie on PATH otherwise. Without them
-`serving` skips the test, loudly. The process is ended by its id.
+The programs lie on PATH, or come from `make prometheus`. Without them `serving` skips the test, loudly. The process is
+ended by its id.
 """
 
-import shutil
 import socket
 import subprocess
 import time
@@ -19,6 +18,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+
+from tests.prometheus_install import programs
 
 STEP_S = 60
 START_S = 20.0
@@ -69,9 +70,9 @@ def serving(samples: Samples, folder: Path, *options: str) -> Generator[str]:
         folder: where its files go.
         options: further flags of `prometheus`.
     """
-    server, tool = shutil.which("prometheus"), shutil.which("promtool")
-    if server is None or tool is None:
-        pytest.skip("NO TESTS WITH A REAL PROMETHEUS: prometheus and promtool are not on PATH (Debian: prometheus)")
+    if (found := programs()) is None:
+        pytest.skip("NO TESTS WITH A REAL PROMETHEUS: prometheus and promtool are missing; `make prometheus`")
+    server, tool = map(str, found)
     folder.mkdir(parents=True, exist_ok=True)
     text, data, config = folder / "samples.txt", folder / "data", folder / "prometheus.yml"
     text.write_text(samples.text())
