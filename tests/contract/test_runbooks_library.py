@@ -22,15 +22,11 @@ BLOCK = "```yaml runbook\ncauses: [{causes}]\nowner: us\nlast_reviewed: 2026-11-
 
 UNWRITTEN: set[str] = {
     "ack-resource-not-synced",
-    "aws-lbc-permissions",
-    "aws-lbc-subnet-discovery",
     "conntrack-exhaustion",
     "instance-capacity-insufficient",
     "nlb-hairpin-timeout",
-    "node-join-failure",
     "spot-interruption",
     "static-aws-credentials",
-    "target-group-unhealthy",
 }
 """Runbooks that rules name and nobody has written yet. Only shrinks."""
 
