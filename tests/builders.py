@@ -12,6 +12,8 @@ from firstmate_tools.customkinds import CUSTOM
 from firstmate_tools.diagnosis.facts import Facts, event_row
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
+from firstmate_tools.prometheus.answers import Series
+from firstmate_tools.reads import PrometheusRead
 from firstmate_tools.refs import Ref
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -237,6 +239,7 @@ def facts_of(
     logs: dict[tuple[str, str, str, bool], str] | None = None,
     unknown: tuple[kinds.Kind, ...] = (),
     server: str | None = None,
+    series: dict[PrometheusRead, list[Series]] | None = None,
 ) -> Facts:
     """Facts in which every known kind was listed everywhere and holds these objects; events go to their place.
 
@@ -245,6 +248,7 @@ def facts_of(
     Args:
         unknown: kinds that could not be read.
         server: version of the API server.
+        series: what Prometheus answered to questions.
     """
     facts = Facts(scope or Scope(), NOW, server)
     by_kind: dict[str, list[Obj]] = {}
@@ -263,4 +267,6 @@ def facts_of(
     facts.put_events(event_row(one) for one in by_kind.get("Event", []))
     for key, content in (logs or {}).items():
         facts.put_log(key, content)
+    for read, answer in (series or {}).items():
+        facts.put_series(read, facts.scope.namespace if read.namespaced else None, answer)
     return facts

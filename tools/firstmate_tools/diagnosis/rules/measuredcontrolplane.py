@@ -111,7 +111,7 @@ def store_fills_up(facts: Facts) -> Verdicts:
         if used is not None and used.value < size.value / 2
         else ""
     )
-    severity: Severity = "critical" if share >= FULL else "warning"
+    severity: Severity = "critical" if share >= FULL and sure != "possible" else "warning"
     yield Finding(
         cause=NEARLY_FULL,
         object=target,
