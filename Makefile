@@ -25,7 +25,7 @@ prometheus: $(VENV)/.installed-test
 	-$(BIN)/python -m tests.prometheus_install
 
 evals: $(VENV)/.installed-test
-	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot
+	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot --check-invariance
 
 # Records the demo anew from its scenario in the lab. The file ships in the wheel.
 demo-snapshot: $(VENV)/.installed-test

@@ -97,9 +97,13 @@ def run(
     labs: Annotated[int, typer.Option(help="How many labs share the list.", min=1)] = 2,
     floors: Annotated[Path | None, typer.Option(help="TOML of floors; exit 1 when one is missed.")] = None,
     check_snapshot: Annotated[bool, typer.Option(help="Ask a snapshot of each cluster too, and compare.")] = False,
+    check_invariance: Annotated[
+        bool, typer.Option(help="Ask it again shuffled, renamed, with company, with more replicas, and compare.")
+    ] = False,
 ) -> None:
     """Run scenarios and print a scorecard. Exits 2 when a scenario could not be set up or asked."""
     from evals.lab import report  # the lab itself starts without what only scenarios need
+    from evals.lab.run import Checks
     from evals.lab.run import run as run_scenarios
     from evals.lab.scenario import folders
 
@@ -109,9 +113,8 @@ def run(
     chosen = [folder for folder in folders(scenarios) if not only or folder.name in only]
     if unknown := set(only or ()) - {folder.name for folder in chosen}:
         raise LabError(f"no scenario {', '.join(sorted(unknown))} below {scenarios}")
-    results = run_scenarios(
-        chosen, labs=labs, check_snapshot=check_snapshot, say=lambda text: typer.echo(text, err=True)
-    )
+    checks = Checks(check_snapshot, check_invariance)
+    results = run_scenarios(chosen, labs=labs, checks=checks, say=lambda text: typer.echo(text, err=True))
     found = report.as_json(results)
     if json_file:
         json_file.write_text(json.dumps(found, indent=1))
@@ -121,7 +124,7 @@ def run(
         typer.echo(f"floor missed: {line}", err=True)
     if found["totals"]["errors"]:
         raise typer.Exit(2)
-    if low or found["totals"]["snapshot_differs"]:
+    if low or found["totals"]["snapshot_differs"] or found["totals"]["varies"]:
         raise typer.Exit(1)
 
 

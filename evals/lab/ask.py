@@ -7,8 +7,8 @@ user would not get.
 
 from __future__ import annotations
 
-import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from evals.lab.errors import LabError
 from evals.lab.report import root_causes
 from firstmate_tools.catalogue import all_tools, declared_reads
-from firstmate_tools.cluster.base import ClusterSource
+from firstmate_tools.cluster.base import Cluster, ClusterSource
 from firstmate_tools.cluster.live import LiveSource
 from firstmate_tools.cluster.snapshot import SnapshotSource
 from firstmate_tools.diagnose import diagnose
@@ -54,16 +54,36 @@ async def ask(kubeconfig: Path, scope: str, namespace: str | None) -> Asked:
     return await _ask(LiveSource(_NAME, kubeconfig), scope, namespace)
 
 
-async def differences(kubeconfig: Path, scope: str, namespace: str | None, asked: Asked) -> list[str]:
-    """Records a snapshot of the cluster, diagnoses that, and says where its root causes differ from the live answer.
+async def record_for(kubeconfig: Path, path: Path) -> None:
+    """Records the cluster, with all that a question may need.
 
     Raises:
-        AskError: no snapshot could be recorded, or not be asked.
+        AskError: it could not be recorded.
     """
-    with tempfile.TemporaryDirectory(prefix="firstmate-lab-") as folder:
-        path = Path(folder) / "snapshot.tar.gz"
-        await _record(LiveSource(_NAME, kubeconfig), path)
-        recorded = (await _ask(SnapshotSource(_NAME, path), scope, namespace)).answer
+    await _record(LiveSource(_NAME, kubeconfig), path)
+
+
+async def ask_recorded(
+    path: Path, scope: str, namespace: str | None, around: Callable[[Cluster], Cluster] | None = None
+) -> dict[str, Any]:
+    """Diagnoses a scope of a recording.
+
+    Args:
+        around: what is put around the cluster that answers.
+
+    Raises:
+        AskError: there was no answer.
+    """
+    return (await _ask(SnapshotSource(_NAME, path), scope, namespace, around)).answer
+
+
+async def differences(kubeconfig: Path, path: Path, scope: str, namespace: str | None, asked: Asked) -> list[str]:
+    """Diagnoses a recording of the cluster, and says where its root causes differ from the live answer.
+
+    Raises:
+        AskError: the recording gave no answer.
+    """
+    recorded = await ask_recorded(path, scope, namespace)
     if not compare(asked.answer, recorded):
         return []
     again = await ask(kubeconfig, scope, namespace)  # the cluster may have moved on between answer and recording
@@ -91,12 +111,14 @@ async def record_snapshot(kubeconfig: Path, file: Path, *, name: str = "demo") -
     await _record(LiveSource(name, kubeconfig), file, secrets=False, force=True)
 
 
-async def _ask(source: ClusterSource, scope: str, namespace: str | None) -> Asked:
+async def _ask(
+    source: ClusterSource, scope: str, namespace: str | None, around: Callable[[Cluster], Cluster] | None = None
+) -> Asked:
     spec, grant = _question()
     begin = time.perf_counter()
     try:
         async with source.open(grant, deadline_s=spec.deadline_s) as cluster:
-            answer = await diagnose(cluster, scope, namespace)
+            answer = await diagnose(around(cluster) if around else cluster, scope, namespace)
             usage = cluster.usage
     except FirstmateError as error:
         raise AskError(f"{type(error).__name__}: {error}") from error

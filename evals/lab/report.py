@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +21,7 @@ from evals.lab.errors import LabError
 from evals.lab.score import WRONG, Score
 
 _AT_LEAST = ("first", "in_three")
-_AT_MOST = ("false_alarms", "noise")
+_AT_MOST = ("false_alarms", "noise", "varies", "median_ms", "most_requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Result:
     bytes: int | None = None
     error: str | None = None
     snapshot_differs: list[str] = field(default_factory=list[str])
+    varies: list[str] = field(default_factory=list[str])
 
     @property
     def healthy(self) -> bool:
@@ -58,14 +60,17 @@ class Result:
             "requests": self.requests,
             "bytes": self.bytes,
             "error": self.error,
-        } | ({"snapshot_differs": self.snapshot_differs} if self.snapshot_differs else {})
+            **({"snapshot_differs": self.snapshot_differs} if self.snapshot_differs else {}),
+            **({"varies": self.varies} if self.varies else {}),
+        }
 
 
 def totals(results: Sequence[Result]) -> dict[str, Any]:
     """Shares of right answers over the broken scenarios, counts of false alarms and noise over all.
 
     `first` and `in_three` are shares of all scenarios with a fault (a failed one is wrong), `healthy_silent` the share
-    of healthy ones that raised no alarm. `ms`, `requests` and `bytes` are medians over what was asked.
+    of healthy ones that raised no alarm. `median_ms`, `requests` and `bytes` are medians over what was asked,
+    `most_requests` is the most of one question. `dated` is the share of evidence that says when.
     """
     faulty = [result for result in results if not result.healthy]
     healthy = [result for result in results if result.healthy]
@@ -80,11 +85,18 @@ def totals(results: Sequence[Result]) -> dict[str, Any]:
         "healthy_silent": _share([result.score.first for result in healthy]),
         "false_alarms": sum(result.score.false_alarms for result in results),
         "noise": sum(result.score.noise for result in results),
-        "ms": _median([result.ms for result in asked]),
+        "median_ms": _median([result.ms for result in asked]),
         "requests": _median([result.requests for result in asked]),
+        "most_requests": max((result.requests or 0 for result in asked), default=0),
         "bytes": _median([result.bytes for result in asked]),
         "snapshot_differs": sum(bool(result.snapshot_differs) for result in results),
+        "varies": sum(bool(result.varies) for result in results),
+        "dated": _share([entry.get("at") is not None for result in asked for entry in _evidence(result.answer)]),
     }
+
+
+def _evidence(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    return [entry for root in (answer or {}).get("root_causes") or () for entry in root.get("evidence") or ()]
 
 
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
@@ -92,7 +104,7 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def read_floors(path: Path) -> dict[str, float]:
-    """Floors from TOML: `first` and `in_three` as least shares, `false_alarms` and `noise` as highest counts.
+    """Floors from TOML: `first` and `in_three` as least shares, the others as the highest that may be.
 
     Raises:
         LabError: not readable, or a name that is no floor.
@@ -111,7 +123,7 @@ def read_floors(path: Path) -> dict[str, float]:
 def missed(floors: dict[str, float], sums: dict[str, Any]) -> list[str]:
     """The floors that the totals miss, each as a sentence."""
     low = [f"{n} is {sums[n]:.3f}, the floor is {floors[n]}" for n in _AT_LEAST if n in floors and sums[n] < floors[n]]
-    high = [f"{n}: {sums[n]}, at most {floors[n]} allowed" for n in _AT_MOST if n in floors and sums[n] > floors[n]]
+    high = [f"{n}: {sums[n]}, at most {floors[n]} allowed" for n in _AT_MOST if (sums.get(n) or 0) > floors.get(n, inf)]
     return low + high
 
 
@@ -147,6 +159,7 @@ def _explained(results: Sequence[Result]) -> list[str]:
         elif not (result.score.first and result.score.in_three) or result.score.false_alarms or result.score.noise:
             lines.append(f"{result.id}: wanted {_wanted(result.expect)}; got {_got(result.answer)}")
         lines += [f"{result.id}: snapshot and cluster differ: {one}" for one in result.snapshot_differs]
+        lines += [f"{result.id}: {one}" for one in result.varies]
     return lines
 
 
@@ -174,8 +187,9 @@ def _summary(sums: dict[str, Any]) -> str:
     line = f"{sums['scenarios']} scenarios: first {sums['first']:.1%}, in three {sums['in_three']:.1%} of"
     line += f" {sums['faulty']} faults; {sums['healthy_silent']:.1%} of {sums['healthy']} healthy ones left in peace;"
     line += f" {sums['false_alarms']} false alarms, {sums['noise']} noise, {sums['errors']} errors"
-    if sums["ms"] is not None:
-        line += f"; median {sums['ms']:.0f} ms, {sums['requests']:.0f} requests, {sums['bytes'] / 1000:.0f} kB"
+    if sums["median_ms"] is not None:
+        line += f"; median {sums['median_ms']:.0f} ms, {sums['requests']:.0f} requests (most {sums['most_requests']}),"
+        line += f" {sums['bytes'] / 1000:.0f} kB; {sums['dated']:.0%} of evidence dated"
     return line
 
 

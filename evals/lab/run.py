@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evals.lab import apply, cleanup, scenario
-from evals.lab.ask import Asked, ask, differences, record_snapshot
+from evals.lab.ask import Asked, ask, ask_recorded, differences, record_for, record_snapshot
 from evals.lab.errors import LabError, ScenarioError
+from evals.lab.invariance import variances
 from evals.lab.inventory import Ledger
 from evals.lab.lab import Lab
 from evals.lab.report import Result
@@ -28,7 +31,20 @@ from evals.lab.score import score
 Say = Callable[[str], None]
 
 
-def run(folders: Sequence[Path], *, labs: int, check_snapshot: bool, say: Say) -> list[Result]:
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is checked of every scenario beyond its marks.
+
+    Attributes:
+        snapshot: that a recording of the cluster gives the same answer.
+        invariance: that it still does after changes that must not matter.
+    """
+
+    snapshot: bool = False
+    invariance: bool = False
+
+
+def run(folders: Sequence[Path], *, labs: int, checks: Checks, say: Say) -> list[Result]:
     """Runs all scenarios and gives their results in the order of the folders.
 
     Raises:
@@ -47,7 +63,7 @@ def run(folders: Sequence[Path], *, labs: int, check_snapshot: bool, say: Say) -
                     at, folder = waiting.get_nowait()
                 except queue.Empty:
                     return
-                results[at] = run_one(lab, folder, check_snapshot=check_snapshot, say=say)
+                results[at] = run_one(lab, folder, checks=checks, say=say)
 
     count = max(1, min(labs, len(folders)))
     with ThreadPoolExecutor(count, thread_name_prefix="lab") as pool:
@@ -60,7 +76,7 @@ def run(folders: Sequence[Path], *, labs: int, check_snapshot: bool, say: Say) -
     return [results[at] for at in sorted(results)]
 
 
-def run_one(lab: Lab, folder: Path, *, check_snapshot: bool, say: Say) -> Result:
+def run_one(lab: Lab, folder: Path, *, checks: Checks, say: Say) -> Result:
     """Sets one scenario up, asks, scores and cleans up."""
     try:
         one = scenario.load(folder)
@@ -69,7 +85,7 @@ def run_one(lab: Lab, folder: Path, *, check_snapshot: bool, say: Say) -> Result
     ledger = apply.begin(lab)
     # A future holds whatever went wrong: a defect in a rule must cost one scenario, not the run.
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(_set_up_and_ask, lab, one, ledger, check_snapshot=check_snapshot)
+        asking = pool.submit(_set_up_and_ask, lab, one, ledger, checks)
         error = asking.exception()
     result = _failed(one, error) if error else asking.result()
     _clean(lab, ledger, one, say)
@@ -88,14 +104,25 @@ def record_one(folder: Path, file: Path) -> None:
         asyncio.run(record_snapshot(lab.kubeconfig, file))
 
 
-def _set_up_and_ask(lab: Lab, one: Scenario, ledger: Ledger, *, check_snapshot: bool) -> Result:
+def _set_up_and_ask(lab: Lab, one: Scenario, ledger: Ledger, checks: Checks) -> Result:
     apply.set_up(lab, one, ledger)
     asked = asyncio.run(ask(lab.kubeconfig, one.scope, one.namespace))
-    differs = asyncio.run(differences(lab.kubeconfig, one.scope, one.namespace, asked)) if check_snapshot else []
-    return _scored(one, asked, differs)
+    differs, varies = asyncio.run(_checked(lab, one, asked, checks))
+    return _scored(one, asked, differs, varies)
 
 
-def _scored(one: Scenario, asked: Asked, differs: list[str]) -> Result:
+async def _checked(lab: Lab, one: Scenario, asked: Asked, checks: Checks) -> tuple[list[str], list[str]]:
+    if not (checks.snapshot or checks.invariance):
+        return [], []
+    with tempfile.TemporaryDirectory(prefix="firstmate-lab-") as folder:
+        path = Path(folder) / "snapshot.tar.gz"
+        await record_for(lab.kubeconfig, path)
+        differs = await differences(lab.kubeconfig, path, one.scope, one.namespace, asked) if checks.snapshot else []
+        varies = await variances(path, one.scope, one.namespace, ask_recorded) if checks.invariance else []
+    return differs, varies
+
+
+def _scored(one: Scenario, asked: Asked, differs: list[str], varies: list[str]) -> Result:
     return Result(
         id=one.id,
         scope=one.scope,
@@ -107,6 +134,7 @@ def _scored(one: Scenario, asked: Asked, differs: list[str]) -> Result:
         requests=asked.requests,
         bytes=asked.bytes,
         snapshot_differs=differs,
+        varies=varies,
     )
 
 

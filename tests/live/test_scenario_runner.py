@@ -284,7 +284,7 @@ def test_a_broken_scenario_costs_only_itself(lab: Lab, tmp_path: Path, monkeypat
     monkeypatch.setattr(run, "ask", fake)
     before = paths(lab)
     results = [
-        run.run_one(lab, tmp_path / name, check_snapshot=False, say=print)
+        run.run_one(lab, tmp_path / name, checks=run.Checks(), say=print)
         for name in ("good", "never-holds", "typo", "breaks-the-product")
     ]
     assert [result.score.first for result in results] == [True, False, False, False]
