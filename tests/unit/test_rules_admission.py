@@ -347,6 +347,18 @@ def ready(*states: bool) -> Obj:
 IN_SHOP = {"scope": Scope("shop")}
 
 
+def test_a_webhook_about_claims_stops_a_statefulset_too():
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["persistentvolumeclaims"]}
+    ]
+    carts = obj("StatefulSet", "cart", spec={"replicas": 1, "template": template()}, status={"replicas": 0})
+    claim = "create Claim data-cart-0 for Pod cart-0 in StatefulSet cart failed error: "
+    told = event(carts, "FailedCreate", claim + HOOK.removeprefix("Error creating: "), seconds_ago=30)
+    finding = one(carts, told, webhook(rules=rules), SHOP, **IN_SHOP)
+    assert (finding.cause, finding.object.name) == ("webhook-unavailable", "guard")
+    assert "webhook-unavailable" in ruled_out(carts, told, webhook(), SHOP, **IN_SHOP), "it is asked about pods alone"
+
+
 def test_a_webhook_without_its_service_is_the_finding():
     finding = one(*refused(HOOK), webhook(), SHOP, **IN_SHOP)
     assert (finding.cause, finding.object) == (

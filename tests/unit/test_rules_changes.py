@@ -191,6 +191,17 @@ def test_the_job_that_set_the_limit_is_what_has_to_be_mended() -> None:
     assert "oom-killed-container-limit" in {e.cause for e in root.explained}
 
 
+def test_a_revision_of_resources_alone_is_the_jobs_that_ran_then() -> None:
+    objects = starved()
+    for one in objects:
+        one["metadata"].pop("managedFields", None)
+    next(o for o in objects if o["metadata"]["name"] == "cart-2")["metadata"]["creationTimestamp"] = ago(300)
+    (root,) = [r for r in linked(*objects, *job(310, 290)) if r.finding.severity != "info"]
+    assert (root.finding.cause, str(root.finding.object)) == (LIMITS, "cronjob/rightsizer")
+    assert LIMITS not in severe(*objects), "nobody is known to have done it"
+    assert LIMITS not in severe(*objects, *job(310, 290, words="report --all"))
+
+
 def test_without_an_actor_the_workload_is_named_with_the_manager() -> None:
     (root,) = [r for r in linked(*starved(), *job(1200, 1100)) if r.finding.severity != "info"]
     assert (root.finding.cause, str(root.finding.object)) == (LIMITS, "deployment/cart")

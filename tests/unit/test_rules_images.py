@@ -56,6 +56,8 @@ def lost_secret(objects: list[Obj], message: str = LOST, seconds_ago: float = 30
         ('denied: Permission "x" denied on resource "y" (or it may not exist)', "refused-or-not-found"),
         ('failed to do request: Head "https://r/v2/a": dial tcp: lookup r on 10.0.0.2:53: no such host', "unreachable"),
         ('failed to do request: Head "https://r/v2/a": EOF', "unreachable"),
+        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "untrusted"),
+        ('Get "https://r:5000/v2/": http: server gave HTTP response to HTTPS client', "untrusted"),
         ("toomanyrequests: You have reached your unauthenticated pull rate limit: 429 Too Many Requests", "throttled"),
         ("no match for platform in manifest sha256:abc: not found", "platform"),
         ("failed to extract layer sha256:abc: write /var/lib/x: no space left on device", "disk"),

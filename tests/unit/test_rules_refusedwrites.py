@@ -40,6 +40,29 @@ def test_a_selector_cannot_change():
     assert one.evidence[1].field == "spec.selector"
 
 
+DIES: dict[str, Any] = {"waiting": "CrashLoopBackOff", "restarts": 4, "last": {"exitCode": 1}}
+
+
+def test_a_deployer_that_dies_of_a_field_that_cannot_change():
+    line = 'The Job "seed" is invalid: spec.template: Invalid value: {"x":1}: field is immutable'
+    seed = obj("Job", "seed", api="batch/v1", spec={"completions": 1}, status={"succeeded": 1})
+    deployer = app("deployer", **DIES)
+    logs = {("shop", deployer[-1]["metadata"]["name"], "app", True): f"applying\n{line}\n"}
+    (root,) = linked(*deployer, seed, logs=logs)
+    assert (root.finding.cause, str(root.finding.object)) == ("immutable-field-changed", "job/seed")
+    assert "deployment/deployer tries to change spec.template of job/seed" in root.finding.summary
+    assert "application-exits-on-error" in {e.cause for e in root.explained}
+
+
+def test_a_deployer_that_helm_refuses():
+    deployer = app("deployer", **DIES)
+    line = "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress"
+    logs = {("shop", deployer[-1]["metadata"]["name"], "app", True): f"upgrading cart\n{line}\n"}
+    (root,) = linked(*deployer, logs=logs)
+    assert (root.finding.cause, str(root.finding.object)) == ("helm-release-pending", "deployment/deployer")
+    assert "application-exits-on-error" in {e.cause for e in root.explained}
+
+
 def test_a_statefulset_has_few_fields_that_can_change():
     one = finding(stateful(), told(STATEFUL))
     assert str(one.object) == "statefulset/cart"

@@ -69,6 +69,12 @@ def test_a_registry_that_gives_nothing_is_one_problem_of_all_its_images(message:
     assert "deployment/tax" in found.summary and "registry.shop.example" in found.summary
 
 
+def test_a_registry_whose_certificate_nobody_trusts_answers_in_vain() -> None:
+    found = finding(*pulling('Head "https://registry.shop.example/v2/": x509: certificate signed by unknown authority'))
+    assert (found.cause, found.confidence) == (NO_WAY, "likely")
+    assert "no TLS that nodes trust" in found.summary
+
+
 def test_two_registries_are_two_problems() -> None:
     other = pulling(TIMEOUT, image="images.corp.example/tax:1", name="tax")
     assert roots(*pulling(TIMEOUT), *other) == [(NO_WAY, CART), (NO_WAY, "deployment/tax")]

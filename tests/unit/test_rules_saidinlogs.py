@@ -69,6 +69,8 @@ def log(text: str, *, previous: bool = True, pod_name: str = "cart-1-0") -> dict
         ("Error: EMFILE: too many open files, open '/app/x'", "files"),
         ("Error: ENOSPC: System limit for number of file watchers reached, watch '/app'", "files"),
         ("exec /app: exec format error", "arch"),
+        ("exec container process `/app/server`: Exec format error", "arch"),
+        ("exec container process `/app/server`: No such file or directory", "command"),
         ("panic: no configuration", None),
     ],
 )

@@ -172,6 +172,7 @@ def test_what_the_driver_answers_may_stand_in_an_event_only() -> None:
             True,
         ),
         (volume(nfs={"server": "nas", "path": "/x"}), TIMED_OUT, True),
+        (volume("efs.csi.aws.com", "fs-1"), TIMED_OUT.replace("pv-1", "data"), True),
         (
             volume(nfs={"server": "nas", "path": "/x"}),
             'MountVolume.SetUp failed for volume "pv-1" : mount.nfs: access denied by server',

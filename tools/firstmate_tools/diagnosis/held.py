@@ -2,6 +2,7 @@
 
 Called by the rules about attaching and mounting. A volume goes by the name that events give it: the PersistentVolume's
 where a claim stands between, else the one in the pod's spec (GenerateMsg in pkg/volume/util/operationexecutor, v1.36).
+Drivers and other controllers that write such events may name it as the pod does.
 """
 
 from collections.abc import Iterator
@@ -92,7 +93,8 @@ def _held(facts: Facts) -> tuple[Held, ...]:
             name = claims.volume_of(facts.get(claim) or {}) if claim else fields.text(spec, "name")
             if not name:
                 continue
-            said = tuple(row for row in rows if f'"{name}"' in row.message)
+            names = (f'"{name}"', f'"{fields.text(spec, "name")}"')
+            said = tuple(row for row in rows if any(one in row.message for one in names))
             errors = tuple(row for row in said if lately(facts, row))
             node = fields.text(pod, "spec", "nodeName")
             found.append(Held(pod, ref, facts.workload(ref), node, name, claim, spec, said, errors))

@@ -25,11 +25,13 @@ NEAR = 12
 """Lines before the fatal one within which an error may still be why it died."""
 
 _PATTERNS: tuple[tuple[Sign, re.Pattern[str]], ...] = (
-    ("arch", re.compile(r"exec format error|cannot execute binary file")),
+    ("arch", re.compile(r"(?i)exec format error|cannot execute binary file")),
     (
         "command",
         re.compile(
-            r"^exec \S+: (?:no such file or directory|permission denied)$|exec user process caused", re.MULTILINE
+            r"^exec \S+: (?:no such file or directory|permission denied)$|exec user process caused"
+            r"|exec container process [`'\"]?\S+: (?:No such file or directory|Permission denied)",
+            re.MULTILINE,
         ),
     ),
     (

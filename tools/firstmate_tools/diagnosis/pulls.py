@@ -14,6 +14,7 @@ Meaning = Literal[
     "refused",
     "refused-or-not-found",
     "unreachable",
+    "untrusted",
     "throttled",
     "platform",
     "disk",
@@ -23,7 +24,8 @@ Meaning = Literal[
     "unknown",
 ]
 """`never`: the kubelet may not pull; `invalid`: the name cannot be read; these two are states of the kubelet's own.
-`other`: it names something else (a certificate, a signature, a broken layer). `unknown`: it tells nothing."""
+`untrusted`: it answers, but not with TLS that the node trusts. `other`: it names something else (a signature, a broken
+layer). `unknown`: it tells nothing."""
 
 _CHOSEN = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S*[/@]\S*")
 _LOGIN = re.compile(r"(?i)'docker login'")
@@ -39,7 +41,8 @@ _NO_ANSWER: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
             re.VERBOSE,
         ),
     ),
-    ("other", re.compile(r"(?i)x509|certificate|server gave HTTP response|pull QPS exceeded|context canceled")),
+    ("untrusted", re.compile(r"(?i)x509|\bcertificate|server gave HTTP response")),
+    ("other", re.compile(r"(?i)pull QPS exceeded|context canceled")),
     (
         "unreachable",
         re.compile(

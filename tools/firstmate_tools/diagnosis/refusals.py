@@ -5,6 +5,7 @@ of its controller. Both may be old (a ReplicaSet keeps the message of the first 
 while the controller still has fewer objects than it wants, and only the newest words about it count.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ CREATORS = (kinds.REPLICA_SET, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, 
 """What creates pods from a template of its own."""
 UNLISTED = (kinds.REPLICATION_CONTROLLER, kinds.CRON_JOB)
 REASONS = ("FailedCreate", "ReplicaSetCreateError")
+_CLAIM = re.compile(r"(?i)create claim \S+ for pod ")
 SAME_MOMENT = timedelta(seconds=1)
 """Events are dated to the second; refusals so close together have no order."""
 
@@ -51,6 +53,11 @@ class Refusal:
     field: str
     at: datetime | None
     since: datetime | None
+
+    @property
+    def of_claims(self) -> bool:
+        """Whether it is a StatefulSet that may not create its pods' claims (stateful_pod_control.go, v1.36)."""
+        return self.creator.kind == "StatefulSet" and _CLAIM.match(self.message) is not None
 
     def by(self, gate: Gate) -> Told | None:
         """What this gate said, where it is among the newest words."""

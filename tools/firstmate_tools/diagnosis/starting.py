@@ -32,7 +32,8 @@ _LOW_MEMORY = re.compile(
 _MOUNTS = re.compile(r"(?i)error mounting|failed to mount|mount through procfd|rootfs_linux|subPath|chdir to cwd")
 _NO_COMMAND = re.compile(
     r"""(?i)executable\ (?:file\ )?\S+\ not\ found|executable\ file\ not\ found|no\ command\ specified
-    |\bexec:?\ .*(?:no\ such\ file|permission\ denied|is\ a\ directory|not\ found)|\bstat\ \S+:\ no\ such\ file
+    |\bexec(?::|\ container\ process)?\ .*
+    (?:no\ such\ file|permission\ denied|is\ a\ directory|not\ found)|\bstat\ \S+:\ no\ such\ file
     |exec\ user\ process""",
     re.VERBOSE,
 )
@@ -66,7 +67,7 @@ def of_start(words: str) -> Kind:
     """What a runtime's text about a start that failed means."""
     if low_memory(words):
         return "lowmem"
-    if "exec format error" in words:
+    if "exec format error" in words.lower():
         return "arch"
     return "command" if _NO_COMMAND.search(words) and not _MOUNTS.search(words) else "other"
 

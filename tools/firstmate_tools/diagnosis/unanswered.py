@@ -17,7 +17,14 @@ from firstmate_tools.diagnosis.findings import Evidence, fact, quote
 from firstmate_tools.diagnosis.lib import severity, some
 from firstmate_tools.diagnosis.refusals import REASONS, Refusal, of, resolved
 from firstmate_tools.fields import Obj
-from firstmate_tools.kinds import ENDPOINT_SLICE, MUTATING_WEBHOOK, POD, VALIDATING_WEBHOOK, Kind
+from firstmate_tools.kinds import (
+    ENDPOINT_SLICE,
+    MUTATING_WEBHOOK,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    VALIDATING_WEBHOOK,
+    Kind,
+)
 from firstmate_tools.refs import Ref, ref_of
 from firstmate_tools.results import Severity
 from firstmate_tools.selectors import matches_map
@@ -70,12 +77,13 @@ def _calls(facts: Facts) -> list[Call]:
 
 def _refused_call(facts: Facts, refusal: Refusal, told: Told) -> Call:
     workload = refusal.workload
+    of_pods = refusal.kind == POD and not refusal.of_claims
     return Call(
         about=refusal.creator,
         sufferers=tuple(dict.fromkeys((workload, refusal.creator))),
         severity=severity(facts, workload),
-        kind=refusal.kind,
-        labels=fields.labels_of(refusal.template) if refusal.kind == POD else None,
+        kind=PERSISTENT_VOLUME_CLAIM if refusal.of_claims else refusal.kind,
+        labels=fields.labels_of(refusal.template) if of_pods else None,
         told=told,
         said=refused.said(refusal),
         at=refusal.at,

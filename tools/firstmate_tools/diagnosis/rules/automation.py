@@ -45,14 +45,14 @@ def limits_changed(facts: Facts) -> Verdicts:
     """
     for group in trouble.groups(facts, *STARVED):
         one = trouble.worst(group)
-        by = _meddler(facts.get(one.workload) or {}, one.container.name)
+        by = _meddler(facts.get(one.workload) or {}, one.container.name) or _revised(facts, one)
         if by is None or by.at is None:
             continue
         began = ended.since(facts, group)
         if began is not None and began < by.at - SLACK:
             continue  # it starved before
         actor = _actor(facts, one.workload, by.at)
-        if actor is None and by.manager in BY_HAND:
+        if actor is None and by.manager in (*BY_HAND, ""):
             continue
         yield _changed(facts, group, one, by, by.at, actor)
 
@@ -69,6 +69,19 @@ def _meddler(workload: Obj, container: str) -> Change | None:
     return by if alone else None
 
 
+def _revised(facts: Facts, one: Trouble) -> Change | None:
+    """A revision that lowered a container's memory limit and changed resources only: by whom, only a Job can tell."""
+    pair = revisions.newest_two(facts, one.workload) if one.workload.kind == "Deployment" else None
+    found = revisions.changed(facts, one.workload)
+    resources = [c for c in found if ".resources" in c.field]
+    if pair is None or not resources or len(resources) < len(found):
+        return None
+    if not any(f"[{one.container.name}].resources" in c.field for c in resources):
+        return None
+    at = fields.time_at(pair[0][1], "metadata", "creationTimestamp")
+    return Change("", "", at, (f"containers[{one.container.name}].resources.limits.memory",))
+
+
 def _changed(facts: Facts, group: list[Trouble], one: Trouble, by: Change, at: datetime, actor: Ref | None) -> Finding:
     path = f"spec.template.spec.containers[{one.container.name}].resources.limits.memory"
     was = next(
@@ -82,11 +95,13 @@ def _changed(facts: Facts, group: list[Trouble], one: Trouble, by: Change, at: d
         severity=ended.severity(facts, one),
         confidence="likely" if actor or was else "possible",
         summary=(
-            f"{ended.named(one).capitalize()} starves at a memory limit that {who} set by the name of {by.manager}"
-            f"{f': it was {was}, it is {limit}' if was else ''}."
+            f"{ended.named(one).capitalize()} starves at a memory limit that {who} set"
+            f"{f' by the name of {by.manager}' if by.manager else ''}{f': it was {was}, it is {limit}' if was else ''}."
         ),
         evidence=(
-            fact(one.workload, "metadata.managedFields", f"{by.manager} set {', '.join(by.paths[:6])}", at),
+            fact(one.workload, "metadata.managedFields", f"{by.manager} set {', '.join(by.paths[:6])}", at)
+            if by.manager
+            else fact(one.workload, "newest revision", "changed resources only", at),
             fact(one.workload, path, limit),
             *(_ran(facts, actor) if actor else ()),
             *([ended.end_evidence(one)] if one.end else []),

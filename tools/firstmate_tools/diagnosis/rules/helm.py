@@ -1,7 +1,8 @@
 """Helm releases that an interrupted run left pending, so that every further run is refused.
 
 Helm keeps its releases in Secrets, which are not listed: a right to list them is a right to read them all. What shows
-is what a controller that runs Helm says in an event of its own object; a run from somebody's shell leaves no trace.
+is what a controller that runs Helm says in an event of its own object, and what a Job that runs it logs before it dies;
+a run from somebody's shell leaves no trace.
 """
 
 import re
@@ -10,10 +11,11 @@ from datetime import timedelta
 
 from firstmate_tools import fields, kinds
 from firstmate_tools.diagnosis.facts import EventRow, Facts
-from firstmate_tools.diagnosis.findings import Finding
+from firstmate_tools.diagnosis.findings import Finding, fact
 from firstmate_tools.diagnosis.heard import said
 from firstmate_tools.diagnosis.lib import ask
-from firstmate_tools.diagnosis.rule import Verdicts, rule
+from firstmate_tools.diagnosis.rule import BACKENDS, Verdicts, explains, rule
+from firstmate_tools.diagnosis.rules.containers import LOGS, OBSERVED
 from firstmate_tools.refs import Ref
 
 CAUSE = "helm-release-pending"
@@ -32,7 +34,12 @@ def _told(facts: Facts) -> Iterator[EventRow]:
             yield row
 
 
-@rule(causes=(CAUSE,), observes=(kinds.EVENT,))
+@rule(
+    causes=(CAUSE,),
+    observes=OBSERVED,
+    digs=LOGS,
+    explains=(*BACKENDS, *explains("application-exits-on-error", "init-container-failing", along=("owns",))),
+)
 def helm_release_pending(facts: Facts) -> Verdicts:
     """The words are Helm's own (pkg/action/action.go, errPending, v3.18)."""
     for row in _told(facts):
@@ -58,3 +65,26 @@ def helm_release_pending(facts: Facts) -> Verdicts:
                 ),
             ),
         )
+    for workload, pod, container, line in _logged(facts):
+        yield Finding(
+            cause=CAUSE,
+            object=workload,
+            severity="warning",
+            confidence="likely",
+            summary=f"Helm, which {workload} runs, refuses to touch its release: an earlier run was interrupted and "
+            "left it pending. It has to be rolled back first.",
+            evidence=(fact(pod, f"log[{container}]", line),),
+            affects=(workload,),
+            next=(ask("logs", "which release it means", pod=pod.name, container=container, namespace=pod.namespace),),
+        )
+
+
+def _logged(facts: Facts) -> Iterator[tuple[Ref, Ref, str, str]]:
+    """Workloads whose container ended with such words: the workload, the pod, the container, the line."""
+    seen: set[Ref] = set()
+    for (namespace, name, container, _), content in facts.logs():
+        pod = Ref(kinds.POD.kind, namespace, name)
+        line = next((one.strip() for one in reversed(content.splitlines()) if _IN_PROGRESS.search(one[:4000])), "")
+        if line and facts.workload(pod) not in seen:
+            seen.add(facts.workload(pod))
+            yield facts.workload(pod), pod, container, line

@@ -150,7 +150,7 @@ def _by_webhook(facts: Facts, told: Told, message: str, namespace: str, labels: 
 
 
 def _refused(facts: Facts, refusal: Refusal, told: Told) -> Finding | RuledOut | None:
-    labels = fields.labels_of(refusal.template) if refusal.kind == POD else None
+    labels = fields.labels_of(refusal.template) if refusal.kind == POD and not refusal.of_claims else None
     denial = _denial(facts, told, refusal.message, refusal.creator.namespace, labels)
     if denial.lifted:
         return RuledOut(CAUSE, denial.lifted)

@@ -1,8 +1,8 @@
 """Writes that the API server refuses for what is written: a field that cannot change, an object that is too large.
 
 Mostly only the client sees these. Here they show where the client is a controller (a GitOps tool, an operator, a Helm
-controller) that says so in an event. The event is hearsay: an object that was made anew since, or a later success, ends
-it.
+controller) that says so in an event, or a program in the cluster that dies of it and logs it. The event is hearsay: an
+object that was made anew since, or a later success, ends it.
 """
 
 import re
@@ -13,17 +13,21 @@ from datetime import timedelta
 from firstmate_tools import fields, kinds
 from firstmate_tools.admission.texts import Gate, read
 from firstmate_tools.diagnosis.facts import EventRow, Facts
-from firstmate_tools.diagnosis.findings import Evidence, Finding, RuledOut, quote
+from firstmate_tools.diagnosis.findings import Evidence, Finding, RuledOut, fact, quote
 from firstmate_tools.diagnosis.heard import said
 from firstmate_tools.diagnosis.lib import ask
-from firstmate_tools.diagnosis.rule import Verdicts, rule
+from firstmate_tools.diagnosis.rule import BACKENDS, Verdicts, explains, rule
+from firstmate_tools.diagnosis.rules.containers import LOGS
+from firstmate_tools.diagnosis.rules.containers import OBSERVED as CONTAINERS
 from firstmate_tools.fields import Obj
 from firstmate_tools.refs import Ref
 from firstmate_tools.text import inline
 
 IMMUTABLE, TOO_LARGE = "immutable-field-changed", Gate.TOO_LARGE.value
-OBSERVED = (kinds.EVENT, kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.JOB, kinds.SERVICE, kinds.PERSISTENT_VOLUME_CLAIM)
+OBSERVED = (*CONTAINERS, kinds.STATEFUL_SET, kinds.SERVICE, kinds.PERSISTENT_VOLUME_CLAIM)
 RECENT = timedelta(hours=1)
+LONGEST = 4000
+"""Characters of a line of a log that are read."""
 _REFUSED = re.compile(
     r"field is immutable|updates to statefulset spec for fields other than|may not be changed once set"
     r"|spec is immutable after creation|may not change once set"
@@ -62,7 +66,12 @@ def _told(facts: Facts) -> Iterator[_Told]:
             yield _Told(row, target, field["field"] if field else "")
 
 
-@rule(causes=(IMMUTABLE,), observes=OBSERVED)
+@rule(
+    causes=(IMMUTABLE,),
+    observes=OBSERVED,
+    digs=LOGS,
+    explains=(*BACKENDS, *explains("application-exits-on-error", "init-container-failing", along=("owns",))),
+)
 def immutable_field(facts: Facts) -> Verdicts:
     """https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#rolling-updates and its like."""
     for one in _told(facts):
@@ -76,6 +85,38 @@ def immutable_field(facts: Facts) -> Verdicts:
             yield RuledOut(IMMUTABLE, f"{one.target} was made anew after the refusal")
             continue
         yield _immutable(facts, one, target)
+    yield from _logged(facts)
+
+
+def _logged(facts: Facts) -> Iterator[Finding]:
+    """What programs that died said of it: a Job that applies manifests, a deployer."""
+    seen: set[tuple[Ref, Ref]] = set()
+    for (namespace, name, container, _), content in facts.logs():
+        pod = Ref(kinds.POD.kind, namespace, name)
+        client = facts.workload(pod)
+        for line in content.splitlines():
+            refused = _REFUSED.search(line[:LONGEST])
+            match = _INVALID.search(line[:LONGEST]) or _PATCHING.search(line[:LONGEST])
+            if refused is None or match is None:
+                continue
+            target = Ref(match["kind"], namespace, match["name"])
+            there = facts.get(target)
+            if (client, target) in seen or client == target:
+                continue
+            seen.add((client, target))
+            field = _FIELD.search(line[:LONGEST])
+            what = inline(field["field"]) if field else "a field"
+            yield Finding(
+                cause=IMMUTABLE,
+                object=target if there is not None else client,
+                severity="warning",
+                confidence="likely",
+                summary=f"{client} tries to change {what} of {target}, which the API server does not allow: it has to "
+                "be made anew, or the change taken back.",
+                evidence=(fact(pod, f"log[{container}]", line.strip()),),
+                affects=(client, target) if there is not None else (client,),
+                next=(ask("get", "what it has now", kind=target.kind.lower(), name=target.name, namespace=namespace),),
+            )
 
 
 def _made_since(target: Obj, row: EventRow) -> bool:

@@ -64,10 +64,10 @@ def registry_gives_nothing(facts: Facts) -> Verdicts:
     """A registry that no answer comes from, or that answers 429. What answers "no" is `image_pull`'s."""
     by_registry: dict[tuple[str, str], list[Pull]] = defaultdict(list)
     for pull in facts.derived(pulling.pulls):
-        if pull.meaning in {"unreachable", "throttled"}:
+        if pull.meaning in {"unreachable", "untrusted", "throttled"}:
             by_registry[pull.parts.registry, pull.meaning].append(pull)
     for (registry, meaning), pulls in sorted(by_registry.items()):
-        node = _lone_node(facts, pulls) if meaning == "unreachable" else None
+        node = _lone_node(facts, pulls) if meaning != "throttled" else None
         for pull in pulls:
             if meaning == "throttled":
                 with_ = f"with the pull secrets {', '.join(pull.secrets)}" if pull.secrets else "without a login"
@@ -75,13 +75,16 @@ def registry_gives_nothing(facts: Facts) -> Verdicts:
                 cause = "image-pull-rate-limited"
             else:
                 where = f", from node {node.name} alone: other nodes run the same image" if node else ""
-                text = f"the registry {registry} of {pull.image} cannot be reached{where}"
+                fails = (
+                    "cannot be reached" if meaning == "unreachable" else "cannot be spoken to: no TLS that nodes trust"
+                )
+                text = f"the registry {registry} of {pull.image} {fails}{where}"
                 cause = "image-registry-unreachable"
             yield pulling.finding(
                 facts,
                 pull,
                 cause=cause,
-                confidence="likely" if node else "certain",
+                confidence="likely" if node or meaning == "untrusted" else "certain",
                 summary=f"{pull.one.workload} does not start: {text}.",
                 evidence=(*pull.words, fact(pull.one.ref, f"{ended.section(pull.one)}.image", pull.image)),
                 culprit=f"{registry} {node.name if node else ''}",
