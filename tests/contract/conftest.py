@@ -1,5 +1,6 @@
 """Fixtures of the contract tests: a fake API server, and a source that looks at it."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import pytest
 from contract.fake_api import FakeApi, fake_api
 
 from firstmate_tools.cluster.live import LiveSource
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so, and their children inherit it: no server of a test would hear an interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
