@@ -3,6 +3,7 @@
 Validates the arguments, opens the cluster with the reads that the tool declared and with its deadline, and runs it.
 Cancelling a call cancels the tool. What a tool raises on purpose stays as it is; anything else is masked: the caller
 gets an id, the log on stderr the rest. Observers (the audit trail, telemetry) are told of every call, however it ended.
+A tool that asks others, as the run of a runbook does, asks them here (`Asking`), so that each is a call of its own.
 Must never let an unmasked error out, and never call a tool in another way.
 """
 
@@ -16,9 +17,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from firstmate.arguments import CLUSTER, validate
+import orjson
+
+from firstmate.answers import compact, tree_of
+from firstmate.arguments import CLUSTER, input_schema, validate
 from firstmate.caller import current
 from firstmate.nearest import nearest
+from firstmate.runbooks.library import Library, library
 from firstmate_tools.cluster.base import ClusterSet, Granted, Usage
 from firstmate_tools.errors import FirstmateError, TimedOutError, UsageError
 from firstmate_tools.reads import Grant
@@ -81,13 +86,26 @@ class Calls:
         clusters: what they may look at.
         tools: those that can be called.
         observers: told of each call when it has ended.
+        runbooks: those of this installation when left out.
     """
 
-    def __init__(self, clusters: ClusterSet, tools: Sequence[ToolSpec], observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        clusters: ClusterSet,
+        tools: Sequence[ToolSpec],
+        observers: Sequence[Observer] = (),
+        runbooks: Library | None = None,
+    ) -> None:
         self.clusters = clusters
+        self._runbooks = runbooks
         self.observers = list(observers)
         self.tools = tuple(tools)
         self._by_name = {spec.name: spec for spec in tools}
+
+    @property
+    def runbooks(self) -> Library:
+        """The runbooks that tools read and run."""
+        return self._runbooks if self._runbooks is not None else library()
 
     def find(self, name: str) -> ToolSpec:
         """A tool by its name.
@@ -147,11 +165,49 @@ class Calls:
             return await spec.function(**arguments)
         if spec.given == "clusters":
             return await spec.function(Granted(self.clusters, _grant(spec), spec.deadline_s), **arguments)
+        if spec.given == "calls":
+            return await spec.function(Asking(self), **arguments)
         source = self.clusters.source(arguments.pop(CLUSTER))
         watch.cluster = source.name
         async with source.open(_grant(spec), deadline_s=spec.deadline_s) as cluster:
             watch.usage = cluster.usage
             return await spec.function(cluster, **arguments)
+
+
+class Asking:
+    """What a tool is given that asks others, and the command line where it does: the runbooks, and the calls.
+
+    Args:
+        calls: through which every tool is asked.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    @property
+    def runbooks(self) -> Library:
+        return self._calls.runbooks
+
+    def cluster(self, name: str | None) -> str:
+        """The name of the cluster that answers where this one is named, or none.
+
+        Raises:
+            ConfigurationError, UnknownClusterError: there is none.
+        """
+        return self._calls.clusters.source(name).name
+
+    async def ask(self, tool: str, arguments: Mapping[str, object], cluster: str | None) -> dict[str, Any]:
+        """A tool's whole answer as JSON, with as many entries as it gives at once.
+
+        Raises:
+            FirstmateError: see `Calls.call`.
+        """
+        spec = self._calls.find(tool)
+        known = input_schema(spec)["properties"]
+        given = {**({CLUSTER: cluster} if CLUSTER in known else {}), **arguments}
+        if (most := known.get("limit", {}).get("maximum")) is not None:
+            given.setdefault("limit", most)
+        return orjson.loads(compact(tree_of(await self._calls.call(tool, given))))
 
 
 def _known_in(error: BaseException) -> FirstmateError | None:

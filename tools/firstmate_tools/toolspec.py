@@ -4,8 +4,8 @@
     async def pod_status(cluster: Cluster, namespace: Namespace = None, limit: Limit = 50) -> PodStatus:
         '''What a model reads when it chooses a tool.'''
 
-The first parameter says what the tool is given: `Cluster` (of one call), or `ClusterSet`. All others are the arguments
-that callers name; their annotations are what both MCP and the command line validate.
+The first parameter says what the tool is given: `Cluster` (of one call), `ClusterSet`, or what calls other tools. All
+others are the arguments that callers name; their annotations are what both MCP and the command line validate.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from firstmate_tools.reads import Declared
 from firstmate_tools.results import Answer
 
-Given = Literal["cluster", "clusters", "nothing"]
+Given = Literal["cluster", "clusters", "calls", "nothing"]
 Family = Literal["read", "logs", "plan", "apply"]
 FAMILIES: tuple[Family, ...] = ("read", "logs", "plan", "apply")
 """What a caller over HTTP needs a scope for: looking, log text, planning a change, making it."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 from firstmate.answers import Tree, tree_of
 from firstmate.calls import Calls, Observer
@@ -22,6 +22,18 @@ def ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree:
 
 
 async def _ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree:
+    async with asking(flags) as calls:
+        with waiting(f"{tool} …"):
+            return tree_of(await calls.call(tool, arguments))
+
+
+@asynccontextmanager
+async def asking(flags: Flags) -> AsyncGenerator[Calls]:
+    """The calls of one command, over the clusters that its flags name; each goes to the audit trail, if there is one.
+
+    Raises:
+        ConfigurationError: see `firstmate.settings.load`.
+    """
     settings = flags.settings()
     clusters, observers = ConfiguredClusters(settings), list[Observer]()
     if settings.audit.file is not None:
@@ -30,8 +42,7 @@ async def _ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree
         trail = trail_of(settings.audit, all_tools())
         observers += [trail.observe] if trail is not None else []
     try:
-        with waiting(f"{tool} …"):
-            return tree_of(await Calls(clusters, all_tools(), observers).call(tool, arguments))
+        yield Calls(clusters, all_tools(), observers)
     finally:
         await clusters.close()
 

@@ -1,4 +1,4 @@
-"""`firstmate runbooks list|show`: the runbooks that this installation brings."""
+"""`firstmate runbooks list|show|run`: the runbooks that this installation brings; `run_runbook.py` runs them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -10,10 +10,13 @@ from firstmate.cli.options import Config, Context, Format, Kubeconfig, Output, S
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="List and read runbooks.", no_args_is_help=True)
+    group = typer.Typer(help="List, read and run runbooks.", no_args_is_help=True)
     group.command("list", help="All runbooks, with the causes that they are for.")(list_)
     group.command("show", help="One runbook, by its slug or by a cause.")(show)
     group.command("lint", help="What is wrong with the runbooks, with file, line and how to mend it.")(lint)
+    from firstmate.cli.run_runbook import run
+
+    group.command("run", help="Carry out the steps of a runbook, up to the fix that it proposes.")(run)
     app.add_typer(group, name="runbooks")
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from firstmate.runbooks.document import Runbook
+from firstmate.runbooks.expressions import expressions_in
 from firstmate.runbooks.steps import Act, Ask, Check, Conclude, Decide, Escalate, Placed, Step, Verify, Wait
+from firstmate.runbooks.uses import uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +143,51 @@ def _in_order(runbook: Runbook, by_id: Mapping[str, Placed]) -> Sequence[str]:
 
     visit(runbook.steps[0].step.id)
     return order[::-1]
+
+
+def missed(runbook: Runbook, start: str) -> Sequence[str]:
+    """What steps read that a run would not have run which begins at a step: ids and `answers.NAME`, sorted."""
+    wanted: set[str] = set()
+    given: set[str] = set()
+    for placed in runbook.steps:
+        if placed.step.id in reachable(runbook, start):
+            wanted |= reads(placed.step)
+            given |= _gives(placed.step)
+    return sorted(wanted - given)
+
+
+def reads(step: Step) -> frozenset[str]:
+    """The steps that a step reads, and the answers as `answers.NAME`."""
+    return frozenset(
+        name for expression in expressions_of(step) for path in uses(expression) if (name := _named(path)) is not None
+    )
+
+
+def _named(path: tuple[str, ...]) -> str | None:
+    if len(path) < 2 or path[0] not in ("steps", "answers"):
+        return None
+    return path[1] if path[0] == "steps" else f"answers.{path[1]}"
+
+
+def expressions_of(step: Step) -> Iterator[str]:
+    """Every expression in a step."""
+    match step:
+        case Check() | Verify():
+            texts: object = step.arguments
+            if step.expect is not None:
+                yield step.expect
+        case Decide():
+            texts = None
+            yield from (branch.when for branch in step.decide)
+        case Ask():
+            texts = step.ask
+        case Act():
+            texts = [step.parameters, step.because, step.roll_back.parameters]
+        case Wait():
+            texts = step.why
+        case Conclude():
+            texts = [step.because, step.fix]
+        case Escalate():
+            texts = [step.escalate, step.because, list(step.hand_over)]
+    for expression, _ in expressions_in(texts):
+        yield expression

@@ -23,6 +23,7 @@ Expression = Annotated[str, Field(min_length=1), AfterValidator(checked_expressi
 Template = Annotated[str, Field(min_length=1), AfterValidator(checked_template)]
 Values = Annotated[dict[str, JsonValue], AfterValidator(lambda values: checked_template(values))]
 AnswerType = Literal["string", "integer", "number", "boolean"]
+StepKind = Literal["check", "decide", "ask", "act", "verify", "wait", "conclude", "escalate"]
 
 
 class StepPart(BaseModel):
@@ -67,7 +68,7 @@ class StepBase(StepPart):
     `kind` is the key by which a step is told from the others, `sections` where in a runbook it may stand.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[StepKind]
     sections: ClassVar[tuple[str, ...]]
 
     id: StepId
@@ -77,7 +78,7 @@ class StepBase(StepPart):
 class Check(StepBase):
     """Asks a read-only tool."""
 
-    kind: ClassVar[str] = "check"
+    kind: ClassVar[StepKind] = "check"
     sections: ClassVar[tuple[str, ...]] = ("Diagnose",)
 
     check: Name
@@ -97,7 +98,7 @@ class Check(StepBase):
 class Decide(StepBase):
     """Goes the first way that is true."""
 
-    kind: ClassVar[str] = "decide"
+    kind: ClassVar[StepKind] = "decide"
     sections: ClassVar[tuple[str, ...]] = ("Diagnose",)
 
     decide: tuple[Branch, ...] = Field(min_length=1)
@@ -108,7 +109,7 @@ class Decide(StepBase):
 class Ask(StepBase):
     """Asks a person."""
 
-    kind: ClassVar[str] = "ask"
+    kind: ClassVar[StepKind] = "ask"
     sections: ClassVar[tuple[str, ...]] = ("Diagnose",)
 
     ask: Template
@@ -119,7 +120,7 @@ class Ask(StepBase):
 class Act(StepBase):
     """Proposes an action; the run ends with it."""
 
-    kind: ClassVar[str] = "act"
+    kind: ClassVar[StepKind] = "act"
     sections: ClassVar[tuple[str, ...]] = ("Fix",)
 
     act: Name
@@ -133,7 +134,7 @@ class Act(StepBase):
 class Verify(StepBase):
     """Asks a read-only tool until it says what is expected, or time is up."""
 
-    kind: ClassVar[str] = "verify"
+    kind: ClassVar[StepKind] = "verify"
     sections: ClassVar[tuple[str, ...]] = ("Verify",)
 
     verify: Name
@@ -147,7 +148,7 @@ class Verify(StepBase):
 class Wait(StepBase):
     """Lets time pass."""
 
-    kind: ClassVar[str] = "wait"
+    kind: ClassVar[StepKind] = "wait"
     sections: ClassVar[tuple[str, ...]] = ("Verify",)
 
     wait: int = Field(ge=1, le=86_400)
@@ -158,7 +159,7 @@ class Wait(StepBase):
 class Conclude(StepBase):
     """Ends the run with a cause, or with `none`."""
 
-    kind: ClassVar[str] = "conclude"
+    kind: ClassVar[StepKind] = "conclude"
     sections: ClassVar[tuple[str, ...]] = ("Diagnose",)
 
     conclude: Slug
@@ -170,7 +171,7 @@ class Conclude(StepBase):
 class Escalate(StepBase):
     """Ends the run with somebody to call."""
 
-    kind: ClassVar[str] = "escalate"
+    kind: ClassVar[StepKind] = "escalate"
     sections: ClassVar[tuple[str, ...]] = ("Diagnose", "Escalate")
 
     escalate: Template
