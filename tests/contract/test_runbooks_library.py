@@ -22,9 +22,7 @@ BLOCK = "```yaml runbook\ncauses: [{causes}]\nowner: us\nlast_reviewed: 2026-11-
 
 UNWRITTEN: set[str] = {
     "ack-resource-not-synced",
-    "conntrack-exhaustion",
     "instance-capacity-insufficient",
-    "nlb-hairpin-timeout",
     "spot-interruption",
     "static-aws-credentials",
 }
