@@ -240,6 +240,7 @@ def facts_of(
     unknown: tuple[kinds.Kind, ...] = (),
     server: str | None = None,
     series: dict[PrometheusRead, list[Series]] | None = None,
+    absent: tuple[str, ...] = (),
 ) -> Facts:
     """Facts in which every known kind was listed everywhere and holds these objects; events go to their place.
 
@@ -249,6 +250,7 @@ def facts_of(
         unknown: kinds that could not be read.
         server: version of the API server.
         series: what Prometheus answered to questions.
+        absent: names of Secrets of the namespace shop that were looked for in vain.
     """
     facts = Facts(scope or Scope(), NOW, server)
     by_kind: dict[str, list[Obj]] = {}
@@ -264,6 +266,8 @@ def facts_of(
         facts.put(kinds.Kind(name, f"{name.lower()}s", "custom.example"), None, by_kind[name])
     for one in by_kind.get("Secret", []):
         facts.put_one(kinds.SECRET, Ref("Secret", one["metadata"]["namespace"], one["metadata"]["name"]), one)
+    for name in absent:
+        facts.put_one(kinds.SECRET, Ref("Secret", "shop", name), None)
     facts.put_events(event_row(one) for one in by_kind.get("Event", []))
     for key, content in (logs or {}).items():
         facts.put_log(key, content)

@@ -188,3 +188,21 @@ def test_damaged_objects_never_raise(objects: list[Obj]) -> None:
 
 def test_order_does_not_matter() -> None:
     assert len({tuple(roots(*shuffled(WHOLE, seed))) for seed in range(6)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("info", "cause"),
+    [
+        ("{errorCode: placeholder-cannot-be-fulfilled, errorMessage: AWS cannot provision any more instances for this "
+         "node group}", "instance-capacity-insufficient"),
+        ("{errorCode: VcpuLimitExceeded, errorMessage: more vCPU capacity}", "aws-service-quota-reached"),
+        ("{errorCode: other, errorMessage: launch template is gone}", UP),
+    ],
+)  # fmt: skip
+def test_what_aws_said_of_a_group_in_backoff_decides(info: str, cause: str) -> None:
+    text = YAML.replace("{errorCode: InsufficientInstanceCapacity, errorMessage: none left}", info)
+    only = full("pod didn't trigger scale-up: 1 in backoff after failed scale-up")
+    (root,) = linked(*only, status(text))
+    assert root.finding.cause == cause
+    (root,) = linked(*full(), status(text))
+    assert root.finding.cause == UP

@@ -105,3 +105,13 @@ def test_a_recording_keeps_the_logs_of_the_api_itself() -> None:
     assert (due.pod, due.rank, due.previous) == ("etcd-cp-1", 3, False)
     (other,) = due_logs(static("kube-proxy"))
     assert other.rank > due.rank, "others that run well come after them"
+
+
+def test_etcd_and_the_api_server_together_tell_of_a_slow_disk() -> None:
+    slow = '{"level":"warn","msg":"slow fdatasync","took":"3.404s"}'
+    both = {
+        **said("etcd", slow, "waiting for ReadIndex response took too long"),
+        **said("kube-apiserver", LATE.format(1)),
+    }
+    assert roots(*PLANE, logs=both) == [("etcd-degraded", "pod/etcd-cp-1")]
+    assert roots(*PLANE, logs=said("etcd", slow)) == []

@@ -10,6 +10,7 @@ from verdicts import app, damaged, linked, severe, shuffled
 
 from firstmate_tools.diagnosis.findings import Finding
 from firstmate_tools.diagnosis.rules.network_ingress import CERTIFICATE
+from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
 
 CLASS, BACKEND, EXPIRED = "ingress-class-invalid", "ingress-backend-missing", "ingress-certificate-expired"
@@ -149,10 +150,21 @@ def test_a_refused_load_balancer_is_told_at_once() -> None:
     assert found(BALANCER, *cart()[:-1], one, old) == []
 
 
-def test_silence_counts_only_when_it_is_old() -> None:
-    assert found(BALANCER, *cart()[:-1], balanced(60)) == []
+def test_silence_alarms_only_when_it_is_old() -> None:
+    assert severe(*cart()[:-1], balanced(60)) == []
+    (young,) = found(BALANCER, *cart()[:-1], balanced(60))
+    assert (young.severity, young.confidence) == ("info", "possible") and "60 s" in young.summary
     (one,) = found(BALANCER, *cart()[:-1], balanced(1200))
     assert (one.severity, one.confidence) == ("warning", "likely") and "20 min" in one.summary
+
+
+def test_silence_tells_nothing_at_all_where_a_controller_is_at_work() -> None:
+    taken = balanced(60)
+    taken["metadata"]["finalizers"] = ["service.kubernetes.io/load-balancer-cleanup"]
+    assert found(BALANCER, *cart()[:-1], taken) == []
+    served = service("other", type="LoadBalancer")
+    served["status"] = ADDRESS
+    assert found(BALANCER, *cart()[:-1], balanced(60), served) == []
 
 
 def test_a_load_balancer_that_is_there_is_well() -> None:
@@ -278,3 +290,40 @@ def test_order_changes_nothing(seed: int) -> None:
 @given(st.sampled_from(CASES).flatmap(damaged))
 def test_absurd_fields_never_raise(objects: list[Obj]) -> None:
     linked(*objects)
+
+
+def test_a_question_about_one_tenants_namespace_knows_whose_the_others_are() -> None:
+    both = [*tenant("a", "acme"), *tenant("b", "globex")]
+    for one in both:
+        labels = one["metadata"]["labels"]
+        if one["kind"] == "Namespace":
+            labels["tenant.acme.io/name"] = labels.pop("tenant")
+    open_to_all = deny("a", ingress=[{}])
+    assert [f.object.name for f in found(TENANTS, *both, open_to_all, scope=Scope(namespace="a"))] == ["a"]
+    assert found(TENANTS, *both, deny("a"), scope=Scope(namespace="a")) == []
+
+
+def test_an_ingress_that_serves_with_a_secret_that_is_not_there_is_told() -> None:
+    tls = {"tls": [{"hosts": ["shop.example"], "secretName": "shop-tls"}]}
+    (one,) = found(BACKEND, *cart(), ingress(**tls), absent=("shop-tls",))
+    assert (str(one.object), one.severity) == ("ingress/front", "warning") and "shop-tls" in one.summary
+    assert found(BACKEND, *cart(), ingress(**tls), obj("Secret", "shop-tls")) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"notes": {"alb.ingress.kubernetes.io/scheme": "internal"}},
+        {"notes": {"cert-manager.io/cluster-issuer": "le"}},
+        {"ingressClassName": "alb"},
+    ],
+)
+def test_who_has_certificates_from_elsewhere_needs_no_secret(more: dict[str, Any]) -> None:
+    tls = {"tls": [{"hosts": ["shop.example"], "secretName": "shop-tls"}]}
+    assert found(BACKEND, *cart(), ingress(**tls, **more), absent=("shop-tls",)) == []
+
+
+def test_a_secret_that_cert_manager_is_to_write_is_its_matter() -> None:
+    tls = {"tls": [{"hosts": ["shop.example"], "secretName": "shop-tls"}]}
+    made = obj("Certificate", "shop", api="cert-manager.io/v1", spec={"secretName": "shop-tls"})
+    assert found(BACKEND, *cart(), ingress(**tls), made, absent=("shop-tls",)) == []

@@ -236,3 +236,17 @@ def test_names_change_nothing(name: str) -> None:
 @given(st.sampled_from(CASES).flatmap(damaged))
 def test_absurd_fields_never_raise(objects: list[Obj]) -> None:
     linked(*objects)
+
+
+def test_a_line_about_an_address_that_nobody_has_counts_by_its_port() -> None:
+    died = {"waiting": "CrashLoopBackOff", "restarts": 4, "last": {"exitCode": 1, "reason": "Error"}}
+    only = policy(
+        "cart", selector={"app": "cart"}, policyTypes=["Ingress"], ingress=[{"from": [peer({"app": "other"})]}]
+    )
+    made = [*shop("http://cart:80", **died), only]
+
+    def roots_with(line: str) -> set[str]:
+        return {r.finding.cause for r in linked(*made, logs={("shop", "front-1-0", "app", True): line})}
+
+    assert roots_with("dial tcp 10.96.7.7:80: i/o timeout") == {CAUSE}
+    assert roots_with("dial tcp 10.96.7.7:9200: i/o timeout") == {CAUSE, "application-exits-on-error"}

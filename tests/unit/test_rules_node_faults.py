@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from builders import ago, event, node, obj, pod
+from builders import ago, container, event, node, obj, pod
 from hypothesis import given
 from hypothesis import strategies as st
 from test_rules_nodes import condition
@@ -317,3 +317,47 @@ def test_names_and_order_change_nothing(case: str) -> None:
 @given(st.data())
 def test_no_rule_about_faults_of_nodes_raises(data: st.DataObject) -> None:
     verdicts(*data.draw(damaged(CASES[data.draw(st.sampled_from(sorted(CASES)))])), server="v1.36.2")
+
+
+def by_agent(about: Obj, type_: str, words: str, **rest: Any) -> Obj:
+    """An event of EKS' node monitoring agent: the condition as its reason, the issue as its first word."""
+    said = event(about, type_, words, **rest)
+    said["source"] = {"component": "eks-node-monitoring-agent"}
+    return said
+
+
+@pytest.mark.parametrize(
+    ("type_", "issue", "cause"),
+    [
+        ("KernelReady", "ClockUnsynchronized", "node-clock-skew"),
+        ("KernelReady", "ConntrackExceededKernel", "conntrack-table-full"),
+        ("NetworkingReady", "IPAMDNoIPs", "cni-ip-exhaustion"),
+    ],
+)
+def test_what_the_agent_says_by_an_event_counts_by_the_issue_that_it_names(type_: str, issue: str, cause: str) -> None:
+    one = node("n1")
+    assert roots(*app(), one, by_agent(one, type_, f"{issue}: it is so")) == [(cause, "node/n1")]
+    assert roots(*app(), one, by_agent(one, type_, f"{issue}: it is so", seconds_ago=3600)) == []
+    assert roots(*app(), one, event(one, type_, f"{issue}: somebody else says so")) == []
+    assert roots(*app(), one, by_agent(one, type_, f"NetworkSysctl: not {issue}")) == []
+
+
+def test_a_fork_that_failed_is_a_want_of_process_ids_though_the_kubelet_knows_nothing() -> None:
+    one = condition(node("n1"), "PIDPressure", "False", "KubeletHasSufficientPID")
+    found = finding(*app(), condition(one, "KernelReady", "False", "ForkFailedOutOfPIDs"))
+    assert (found.cause, str(found.object)) == ("node-pid-pressure", "node/n1")
+    assert found.evidence[0].field == "status.conditions[KernelReady]"
+    assert roots(*app(), condition(node("n1"), "KernelReady", "True", "KernelIsReady")) == []
+
+
+def test_failed_devices_explain_a_crash_that_speaks_of_them_and_no_other() -> None:
+    one = condition(node("n1"), "AcceleratedHardwareReady", "False", "NvidiaXID79Error")
+    uses = container(resources={"limits": {"nvidia.com/gpu": "1"}})
+    died = app(spec=uses, waiting="CrashLoopBackOff", restarts=4, last={"exitCode": 1, "reason": "Error"})
+
+    def with_log(line: str) -> list[tuple[str, str]]:
+        return roots(*died, one, logs={("shop", "cart-1-0", "app", True): line})
+
+    ill = ("gpu-device-unhealthy", "node/n1")
+    assert with_log("RuntimeError: CUDA error: unknown error") == [ill]
+    assert sorted(with_log("KeyError: 'QUEUE_URL'")) == [("application-exits-on-error", "deployment/cart"), ill]

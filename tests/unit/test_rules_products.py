@@ -68,8 +68,27 @@ def test_one_right_that_is_missing_is_one_problem_of_many_ingresses() -> None:
     assert len([root for root in found if root.finding.cause == "aws-lbc-access-denied"]) == 1
 
 
-def gated(reason: str, status: str = "False", seconds: float = 900) -> list[Obj]:
-    name = "target-health.elbv2.k8s.aws/k8s-cart"
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Failed build model due to subnets count less than minimal required count: 1 < 2",
+        "Failed deploy model due to operation error Elastic Load Balancing v2: CreateLoadBalancer, api error "
+        "InvalidSubnet: Not enough IP space available in subnet-0a1b. At least 8 free addresses in each subnet.",
+    ],
+)
+def test_too_few_subnets_or_addresses_are_a_matter_of_subnets(message: str) -> None:
+    one = ingress()
+    assert ("aws-lbc-subnet-not-found", str(ref_of(one))) in roots(*CART, one, event(one, "FailedDeployModel", message))
+
+
+def test_the_gate_of_the_first_version_of_the_controller_is_known() -> None:
+    pods = gated("Target.Timeout", name="target-health.alb.ingress.k8s.aws/shop_cart_80")
+    assert roots(*pods) == [("load-balancer-target-unhealthy", "deployment/cart")]
+
+
+def gated(
+    reason: str, status: str = "False", seconds: float = 900, name: str = "target-health.elbv2.k8s.aws/k8s-cart"
+) -> list[Obj]:
     conditions = [
         {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady", "lastTransitionTime": ago(100)},
         {"type": "PodScheduled", "status": "True"},
@@ -164,6 +183,18 @@ def test_a_store_that_fails_is_one_problem_of_all_its_secrets() -> None:
     assert finding(external("a"), store()).object.kind == "ExternalSecret"
     assert "vaul, which does not exist" in finding(external("a", store="vaul"), store()).summary
     assert severe(external("a", "True"), store(), *bystanders()) == []
+
+
+def test_a_secret_that_was_fetched_once_and_is_not_there_explains_the_pods_that_miss_it() -> None:
+    env = [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "p"}}}]
+    cart = app("cart", spec=container(env=env), waiting="CreateContainerConfigError", message='secret "db" not found')
+    assert roots(*cart, external("db"), store()) == [("external-secret-sync-failed", "externalsecret/db")]
+    assert roots(*cart, external("db"), store("False")) == [("external-secret-sync-failed", "secretstore/vault")]
+    env.append({"name": "Q", "valueFrom": {"configMapKeyRef": {"name": "conf", "key": "q"}}})
+    other = app(
+        "cart", spec=container(env=env), waiting="CreateContainerConfigError", message='configmap "conf" not found'
+    )
+    assert len(roots(*other, external("db"), store())) == 2
 
 
 def test_a_secret_that_was_never_fetched_explains_the_pods_that_need_it() -> None:

@@ -52,6 +52,9 @@ CLUSTER_SECRET_STORE = Kind(
     "ClusterSecretStore", "clustersecretstores", "external-secrets.io", namespaced=False, short=("css",)
 )
 
+# Secrets Store CSI driver (https://secrets-store-csi-driver.sigs.k8s.io/concepts)
+SECRET_PROVIDER_CLASS = Kind("SecretProviderClass", "secretproviderclasses", "secrets-store.csi.x-k8s.io")
+
 # KEDA (https://keda.sh/docs/)
 SCALED_OBJECT = Kind("ScaledObject", "scaledobjects", "keda.sh", "v1alpha1", short=("so",))
 SCALED_JOB = Kind("ScaledJob", "scaledjobs", "keda.sh", "v1alpha1", short=("sj",))

@@ -1,12 +1,13 @@
 """From findings to root causes: merges what is one problem, links what explains what, ranks what is left. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from firstmate_tools.diagnosis.causes import CAUSES
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding
-from firstmate_tools.diagnosis.rule import Rule
+from firstmate_tools.diagnosis.rule import Explains, Rule
 from firstmate_tools.graph import Graph
 from firstmate_tools.refs import Ref
 
@@ -64,12 +65,15 @@ def _names(refs: list[Ref]) -> str:
 
 def link(findings: list[Finding], rules: Iterable[Rule], graph: Graph) -> list[Root]:
     """The findings that nothing explains, each with those that it explains, directly or through others."""
-    by_cause = {cause: rule for rule in rules for cause in rule.causes}
+    declared: dict[str, set[Explains]] = defaultdict(set)  # a cause may be told by several rules
+    for rule in rules:
+        for cause in rule.causes:
+            declared[cause].update(rule.explains)
     below: dict[int, set[int]] = {i: set() for i in range(len(findings))}
     for i, upper in enumerate(findings):
         touched = {upper.object, *upper.affects}
         below[i] |= {j for j, f in enumerate(findings) if j != i and touched & set(f.awaits) and _may(upper, f)}
-        for spec in by_cause[upper.cause].explains:
+        for spec in declared[upper.cause]:
             candidates = [j for j, f in enumerate(findings) if j != i and f.cause in spec.causes and _may(upper, f)]
             if candidates:
                 reached = graph.reach({upper.object, *upper.affects}, *spec.along)

@@ -21,6 +21,7 @@ from firstmate_tools.refs import Ref, controller_of, ref_of
 
 DNS = Ref("Service", "kube-system", "kube-dns")
 """The Service of the cluster's DNS, under the name that every installer gives it."""
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:]*")
 _DNS_LABELS = {"k8s-app": "kube-dns"}
 _GIVEN = re.compile(r"pod-template-hash|controller-revision-hash|(?:statefulset|apps|topology)\.kubernetes\.io/")
 _CONTROLLER_PLACE = re.compile(r"(?i)ingress|traefik|contour|haproxy|kong|nginx")
@@ -86,9 +87,22 @@ def _of_clients(facts: Facts) -> Iterator[Need]:
                 continue
             seen.add((to, host.port))
             miss = next((_line(client, one) for one in logged if _same(facts, client, one, to)), None)
+            miss = miss or _by_port(facts, client, logged, host, named)
             for flows in _flows(facts, source, to, host.port):
                 shown = fact(host.holder or client.ref, host.field, host.value)
                 yield Need(client.ref, to, flows, shown, str(to), miss)
+
+
+def _by_port(facts: Facts, client: Client, logged: list[Host], host: Host, named: list[Host]) -> Evidence | None:
+    """The line about an address that nobody has now, where its port is that of one setting alone.
+
+    A Service that was made anew has another address, and a client may hold the old one, or that of a pod.
+    """
+    services = {hosts.service(facts, client.ref.namespace, one.name) for one in named if one.port == host.port}
+    if not host.port or len(services - {None}) != 1:
+        return None
+    strays = (one for one in logged if one.port == host.port and _ADDRESS.fullmatch(one.name))
+    return next((_line(client, one) for one in strays), None)
 
 
 def _same(facts: Facts, client: Client, host: Host, to: Ref) -> bool:

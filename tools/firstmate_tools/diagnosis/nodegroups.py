@@ -80,7 +80,7 @@ def _of_yaml(status: Obj) -> Iterator[NodeGroup]:
             fields.number(health, "minSize"),
             fields.number(health, "maxSize"),
             fields.text(up, "status") == "Backoff",
-            fields.text(up, "backoffInfo", "errorCode") or fields.text(up, "backoffInfo", "errorMessage"),
+            " ".join(filter(None, (fields.text(up, "backoffInfo", key) for key in ("errorCode", "errorMessage")))),
         )
 
 

@@ -83,7 +83,7 @@ def joining(facts: Facts, node: Obj) -> bool:
     turned = fields.time_at(ready, "lastTransitionTime")
     young = made is not None and facts.now - made < JOINS
     lasting = turned is not None and facts.now - turned >= JOINS
-    if not young or lasting or ready.get("status") in {"True", "Unknown"}:
+    if not young or lasting or fields.text(ready, "status") in {"True", "Unknown"}:
         return False
     return not _hurts(facts, node, made)
 

@@ -14,18 +14,18 @@ CAUSES = (
     ),
     *causes(
         "irsa-assume-role-denied",
-        source="aws",
+        source="logs",
         irsa_trust_policy_mismatch="The role does not trust the pod's service account",
         irsa_oidc_provider_missing="The account has no identity provider for this cluster",
     ),
     *causes(
         "pod-identity-failure",
-        source="aws",
+        source="logs",
         pod_identity_association_missing="No Pod Identity association exists for a service account",
         pod_identity_agent_not_running="A node has no working Pod Identity agent",
         pod_identity_agent_unauthorized="The node's role may not fetch credentials for pods",
     ),
-    *causes("imds-access", source="aws", imds_hop_limit_blocks_pod="Pods cannot reach the instance's metadata"),
+    *causes("imds-access", source="logs", imds_hop_limit_blocks_pod="Pods cannot reach the instance's metadata"),
     *causes("static-aws-credentials", static_aws_credentials_in_pod="A pod carries long-lived AWS keys"),
     *causes(
         "secret-sync-failure",

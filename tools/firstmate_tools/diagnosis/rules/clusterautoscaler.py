@@ -4,6 +4,7 @@ Why a pod has no node now is the scheduling rules' to say. Where that is for wan
 cannot is the cause; where the pod itself asks for what no node has, it is a consequence.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -25,6 +26,7 @@ from firstmate_tools.scheduling.fit import Why
 from firstmate_tools.selectors import matches
 
 UP, DOWN = "autoscaler-scale-up-impossible", "autoscaler-scale-down-blocked"
+CAPACITY, QUOTA = "instance-capacity-insufficient", "aws-service-quota-reached"
 STILL = timedelta(minutes=30)
 """How old its last word may be: it repeats itself every few minutes while a pod waits."""
 PREFIX = "cluster-autoscaler.kubernetes.io/"
@@ -51,7 +53,7 @@ def its_words(facts: Facts) -> Iterable[Want]:
 
 
 @rule(
-    causes=(UP,),
+    causes=(UP, CAPACITY, QUOTA),
     observes=(kinds.POD, kinds.REPLICA_SET, kinds.DEPLOYMENT, kinds.EVENT),
     digs=(STATUS_READ,),
     wants=its_words,
@@ -99,7 +101,7 @@ def _refused(facts: Facts, workload: Ref, pods: list[tuple[Ref, EventRow]], empt
         words += f"; {lib.some(empty)} {'is' if len(empty) == 1 else 'are'} at zero, and known by tags alone"
     refs = tuple(ref for ref, _ in pods)
     return Finding(
-        cause=UP,
+        cause=_behind_backoff(facts, row),
         object=workload,
         severity=lib.severity(facts, workload),
         confidence="likely" if sure else "possible",
@@ -113,6 +115,23 @@ def _refused(facts: Facts, workload: Ref, pods: list[tuple[Ref, EventRow]], empt
             lib.ask("pod_status", "the pods that wait", namespace=workload.namespace, unhealthy_only=True),
         ),
     )
+
+
+_NO_CAPACITY = re.compile(
+    r"(?i)InsufficientInstanceCapacity|do(?:es)? not (?:currently )?have (?:sufficient|enough) .{0,60}capacity|"
+    r"cannot provision any more instances|UnfulfillableCapacity"
+)
+_NO_QUOTA = re.compile(r"(?i)VcpuLimitExceeded|vCPU capacity than your current vCPU limit|InstanceLimitExceeded")
+"""What AWS says to Auto Scaling, as the status repeats it (cluster-autoscaler cloudprovider/aws/aws_manager.go)."""
+
+
+def _behind_backoff(facts: Facts, row: EventRow) -> str:
+    """What AWS said where the groups that would help are in backoff for it; else that none helps."""
+    told = [reason for _, reason in nodegroups.reasons(row.message)]
+    why = " ".join(group.why for group in nodegroups.groups(facts) if group.backoff)
+    if BACKOFF not in told or any(reason == FULL or reason.endswith(LIMIT) for reason in told):
+        return UP
+    return QUOTA if _NO_QUOTA.search(why) else CAPACITY if _NO_CAPACITY.search(why) else UP
 
 
 def _words(facts: Facts, told: list[tuple[int, str]]) -> tuple[str, bool]:

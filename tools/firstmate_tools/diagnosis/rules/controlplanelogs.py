@@ -40,7 +40,8 @@ _WAITED = re.compile(
 _FULL = re.compile(r"mvcc: database space exceeded|etcdserver: no space|alarm:NOSPACE")
 _DEGRADED = re.compile(
     r"etcdserver: (?:request timed out|leader changed|no leader|too many requests)|"
-    r"failed to send out heartbeat on time|lost leader|apply request took too long"
+    r"failed to send out heartbeat on time|lost leader|apply request took too long|slow fdatasync|"
+    r"waiting for ReadIndex response took too long"
 )
 _EXPIRED = re.compile(r"x509: certificate has expired or is not yet valid")
 _NOT_THE_API = re.compile(r"(?i)webhook|conversion|apiservice|aggregat|metrics\.k8s\.io")
@@ -105,8 +106,9 @@ def etcd(facts: Facts) -> Verdicts:
         (FULL, _FULL, "etcd is full and refuses writes", 1),
         (DEGRADED, _DEGRADED, "etcd answers late or has no leader", REPEATED),
     ):
-        told = [(one, lines) for one in facts.derived(spoken) if (lines := _matching(one, pattern, least))]
-        if told:
+        told = [(one, lines) for one in facts.derived(spoken) if (lines := _matching(one, pattern))]
+        told = [pair for pair in told if len(pair[1]) >= least or pair[0].component]
+        if sum(len(lines) for _, lines in told) >= least:
             severity: Severity = "critical" if cause == FULL else "warning"
             yield _finding(facts, cause, told, words, severity)
 
@@ -125,7 +127,7 @@ def certificates(facts: Facts) -> Verdicts:
     """
     told: list[tuple[Spoken, list[str]]] = []
     for one in facts.derived(spoken):
-        lines = [line for line in _matching(one, _EXPIRED, 1) if not _NOT_THE_API.search(line)]
+        lines = [line for line in _matching(one, _EXPIRED) if not _NOT_THE_API.search(line)]
         lines = lines if one.component else [line for line in lines if _THE_API.search(line)]
         if len(lines) >= REPEATED:
             told.append((one, lines))
@@ -133,9 +135,8 @@ def certificates(facts: Facts) -> Verdicts:
         yield _finding(facts, EXPIRED, told, "a certificate of the control plane has expired", "critical")
 
 
-def _matching(one: Spoken, pattern: re.Pattern[str], least: int) -> list[str]:
-    lines = [line for line in one.lines if pattern.search(line[:2000])]
-    return lines if len(lines) >= least else []
+def _matching(one: Spoken, pattern: re.Pattern[str]) -> list[str]:
+    return [line for line in one.lines if pattern.search(line[:2000])]
 
 
 def _finding(facts: Facts, cause: str, told: list[tuple[Spoken, list[str]]], words: str, severity: Severity) -> Finding:

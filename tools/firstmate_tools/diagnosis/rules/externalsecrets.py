@@ -5,6 +5,7 @@ Nothing of a Secret itself is read: what the operator says of its own objects is
 Source: external-secrets v1 (apis/externalsecrets/v1/externalsecret_types.go, secretstore_types.go).
 """
 
+import re
 from collections.abc import Iterator
 
 from firstmate_tools import fields, kinds, podstate
@@ -13,6 +14,7 @@ from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.conditions import failing, moment, quoted, reason
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, fact, quote
+from firstmate_tools.diagnosis.heard import lately
 from firstmate_tools.diagnosis.rule import BACKENDS, Verdicts, explains, rule
 from firstmate_tools.fields import Obj
 from firstmate_tools.refs import Ref, ref_of
@@ -23,7 +25,7 @@ STORES = (SECRET_STORE, CLUSTER_SECRET_STORE)
 
 @rule(
     causes=("external-secret-sync-failed",),
-    observes=(EXTERNAL_SECRET, *STORES),
+    observes=(EXTERNAL_SECRET, *STORES, kinds.POD, kinds.EVENT),
     explains=(
         *explains("config-reference-missing", "volume-config-reference-missing", along=("mounts", "owns")),
         *explains("volume-mount-timeout", "image-pull-secret-missing", along=("mounts", "owns")),
@@ -80,9 +82,20 @@ def _never(secret: Obj) -> bool:
 
 
 def _waiting(facts: Facts, secret: Obj) -> list[Ref]:
-    """The workloads whose pods need the Secret and are not ready."""
+    """The workloads that wait for the Secret: of one never made all whose pods need it and are not ready, else those
+    whose kubelet says that it is not there."""
     pods = [ref for ref in facts.graph.after(_target(secret), "mounts") if ref.kind == "Pod"]
+    if not _never(secret):
+        named = re.compile(rf'"(?:[a-z0-9.-]+/)?{re.escape(_target(secret).name)}"')
+        pods = [ref for ref in pods if _misses(facts, ref, named)]
     return sorted({facts.workload(ref) for ref in pods if not podstate.ready(facts.get(ref) or {})})
+
+
+def _misses(facts: Facts, pod: Ref, named: re.Pattern[str]) -> bool:
+    """Whether a pod's containers, or the kubelet lately, say that something of a name is missing."""
+    said = [row.message for row in facts.events(pod, "Failed", "FailedMount") if lately(facts, row)]
+    said += [fields.text(c.waiting, "message") for c in podstate.containers(facts.get(pod) or {})]
+    return any("not found" in words and named.search(words) for words in said)
 
 
 def _severity(facts: Facts, workloads: list[Ref]) -> Severity:
@@ -91,10 +104,13 @@ def _severity(facts: Facts, workloads: list[Ref]) -> Severity:
 
 def _secret(facts: Facts, one: Obj, ready: Obj, gone: list[Ref]) -> Finding:
     ref, target = ref_of(one, EXTERNAL_SECRET), _target(one)
-    workloads = _waiting(facts, one) if _never(one) else []
+    workloads = _waiting(facts, one)
     why = f"it names {gone[0].kind} {gone[0].name}, which does not exist" if gone else ""
     why = why or f"its store is ready, and what it asks for cannot be had ({reason(ready) or 'no reason given'})"
-    state = f"Secret {target.name} was never made" if _never(one) else f"Secret {target.name} keeps its old value"
+    absent = _never(one) or bool(workloads)
+    state = f"Secret {target.name} keeps its old value"
+    if absent:
+        state = f"Secret {target.name} {'was never made' if _never(one) else 'is not there'}"
     proof: list[Evidence] = [fact(gone[0], "metadata.name", "(does not exist)")] if gone else []
     keys = [fields.text(entry, "remoteRef", "key") for entry in fields.items(one, "spec", "data")]
     return Finding(
@@ -110,7 +126,7 @@ def _secret(facts: Facts, one: Obj, ready: Obj, gone: list[Ref]) -> Finding:
             *([fact(ref, "spec.data", ", ".join(filter(None, keys)))] if any(keys) else []),
             quote(ref, one, "status", "refreshTime"),
         ),
-        affects=(*workloads, *((target,) if _never(one) else ())),
+        affects=(*workloads, *((target,) if absent else ())),
         since=moment(ready),
         next=(_ask(ref),),
     )
@@ -123,7 +139,7 @@ def _ask(ref: Ref) -> NextStep:
 
 
 def _store(facts: Facts, ref: Ref, store: Obj, ready: Obj, secrets: list[Obj]) -> Finding:
-    workloads = sorted({w for one in secrets if _never(one) for w in _waiting(facts, one)})
+    workloads = sorted({w for one in secrets for w in _waiting(facts, one)})
     names = lib.some(fields.name_of(one) for one in secrets)
     what = (
         f"{lib.count(len(secrets), 'ExternalSecret')} cannot be fetched ({names})" if secrets else "nothing uses it yet"
@@ -154,7 +170,7 @@ def _store(facts: Facts, ref: Ref, store: Obj, ready: Obj, secrets: list[Obj]) -
         affects=(
             *(ref_of(one, EXTERNAL_SECRET) for one in secrets),
             *workloads,
-            *(_target(one) for one in secrets if _never(one)),
+            *(_target(one) for one in secrets if _never(one) or _waiting(facts, one)),
         ),
         since=moment(ready),
         awaits=tuple(one for one in accounts if one.namespace),

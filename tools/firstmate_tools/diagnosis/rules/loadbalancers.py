@@ -31,6 +31,8 @@ BUILT: tuple[Kind, ...] = (kinds.INGRESS, kinds.SERVICE, TARGET_GROUP_BINDING)
 FAILURES = ("FailedBuildModel", "FailedDeployModel", "FailedNetworkReconcile", "FailedReconcile", "FailedCleanup")
 SUCCESS = "SuccessfullyReconciled"
 GATE = "target-health.elbv2.k8s.aws/"
+GATES = (GATE, "target-health.alb.ingress.k8s.aws/")
+"""Prefixes of the condition that it writes; the second is that of its first version, which it still serves."""
 STARTING = frozenset({"Elb.RegistrationInProgress", "Elb.InitialHealthChecking", ""})
 """Reasons of a target that is on its way."""
 REGISTERS = timedelta(minutes=5)
@@ -38,7 +40,9 @@ REGISTERS = timedelta(minutes=5)
 _DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|is not authorized to perform|AuthFailure", re.IGNORECASE)
 _GROUP = re.compile(r"expected exactly one securityGroup", re.IGNORECASE)
 _SUBNET = re.compile(
-    r"at least one subnet|subnets? (?:auto-)?discover|auto-discover subnets|two subnets", re.IGNORECASE
+    r"at least one subnet|subnets? (?:auto-)?discover|auto-discover subnets|two subnets|"
+    r"subnets count less than minimal|not enough IP space available in subnet|InvalidSubnet|SubnetNotFound",
+    re.IGNORECASE,
 )
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _WORDS = {
@@ -148,15 +152,15 @@ def target_unhealthy(facts: Facts) -> Verdicts:
         ref = ref_of(pod, kinds.POD)
         for gate in fields.items(pod, "spec", "readinessGates"):
             name = fields.text(gate, "conditionType")
-            found = fields.condition(pod, name) if name.startswith(GATE) else {}
+            found = fields.condition(pod, name) if name.startswith(GATES) else {}
             if _refused(facts, found):
                 groups[facts.workload(ref), name].append((ref, pod, found))
     for (workload, name), pods in sorted(groups.items(), key=lambda entry: entry[0]):
-        yield _unhealthy(facts, workload, name.removeprefix(GATE), pods)
+        yield _unhealthy(facts, workload, name.rpartition("/")[2], pods)
 
 
 def _refused(facts: Facts, condition: Obj) -> bool:
-    if condition.get("status") not in {"False", "Unknown"}:
+    if fields.text(condition, "status") not in {"False", "Unknown"}:
         return False
     return fields.text(condition, "reason") not in STARTING or lasted(condition, facts.now, REGISTERS)
 

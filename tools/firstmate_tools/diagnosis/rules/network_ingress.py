@@ -24,7 +24,7 @@ IS_DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
 """The finalizer that a cloud's controller puts on a Service before it makes a load balancer."""
 SILENCE = timedelta(minutes=3)
-"""After which a load balancer of which nobody speaks is missing."""
+"""After which a load balancer of which nobody speaks is missing; before that it is told, and alarms nobody."""
 REFUSALS = ("SyncLoadBalancerFailed", "UnAvailableLoadBalancer", "CreatingLoadBalancerFailed")
 """Reasons of k8s.io/cloud-provider controllers/service/controller.go (v0.36) and of older ones."""
 OTHERS = ("FailedBuildModel", "FailedDeployModel")
@@ -256,8 +256,9 @@ def _refused(service: Obj, rows: list[EventRow], *, has_one: bool) -> Finding:
 
 def _silent(facts: Facts, service: Obj) -> Iterator[Finding]:
     ref, made = ref_of(service, kinds.SERVICE), fields.time_at(service, "metadata", "creationTimestamp")
-    if made is None or facts.now - made < SILENCE or any(lately(facts, row) for row in facts.events(ref, *OTHERS)):
+    if made is None or any(lately(facts, row) for row in facts.events(ref, *OTHERS)):
         return
+    young = facts.now - made < SILENCE
     taken = CLEANUP in fields.strings(service, "metadata", "finalizers")
     one_class = fields.text(service, "spec", "loadBalancerClass")
     others = [
@@ -265,16 +266,19 @@ def _silent(facts: Facts, service: Obj) -> Iterator[Finding]:
         for one in facts.everywhere(kinds.SERVICE)
         if _addresses(one) and fields.text(one, "spec", "loadBalancerClass") == one_class
     ]
-    minutes = int((facts.now - made).total_seconds()) // 60
+    seconds = int((facts.now - made).total_seconds())
+    waited = f"{seconds} s" if young else f"{seconds // 60} min"
+    if young and (taken or others or facts.events(ref, *REFUSALS)):
+        return  # somebody is there who makes them
     whose = f"class {one_class}" if one_class else "the default class"
     why = "a controller has taken it and says nothing" if taken else f"no controller seems to serve {whose}"
     why = f"{lib.some(others)} has one, and nobody speaks of this" if others else why
     yield Finding(
         cause="load-balancer-not-provisioned",
         object=ref,
-        severity="warning",
-        confidence="likely",
-        summary=f"Service {ref.name} has waited for its load balancer for {minutes} min: {why}.",
+        severity="info" if young else "warning",
+        confidence="possible" if young else "likely",
+        summary=f"Service {ref.name} has waited for its load balancer for {waited}: {why}.",
         evidence=(
             fact(ref, "status.loadBalancer.ingress", None),
             quote(ref, service, "spec", "loadBalancerClass"),

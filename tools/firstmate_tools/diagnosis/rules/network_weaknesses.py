@@ -8,29 +8,36 @@ from firstmate_tools import fields, kinds, netpol, podstate
 from firstmate_tools.diagnosis import hosts, lib
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, fact, quote
-from firstmate_tools.diagnosis.rule import ListWant, Verdicts, Want, rule
+from firstmate_tools.diagnosis.rule import GetWant, ListWant, Verdicts, Want, rule
 from firstmate_tools.fields import Obj
 from firstmate_tools.loglines import unreached
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
 
-_TENANT = re.compile(r"(?i)(?:^|[./-])(?:tenant|customer)(?:[-_.]?(?:id|name))?$")
-"""Labels by which namespaces say whose they are (`tenant`, `capsule.clastix.io/tenant`, …)."""
+_TENANT = re.compile(
+    r"(?i)(?:^|[./-])(?:tenant|customer)(?:[-_.]?(?:id|name))?$|^(?:[a-z0-9-]+\.)*(?:tenants?|customers?)\.[a-z0-9.-]+/(?:id|name)$"
+)
+"""Labels by which namespaces say whose they are (`tenant`, `capsule.clastix.io/tenant`, `tenant.acme.io/name`, …)."""
 _NLB = re.compile(r"(?i)\.elb\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$|^[a-z0-9-]+\.elb\.")
 _AWS = "service.beta.kubernetes.io/aws-load-balancer-"
 MOST_NAMED = 20
 
 
 def tenants(facts: Facts) -> Iterable[Want]:
-    """Whose the namespaces are, for questions about the whole cluster."""
-    if facts.scope.namespace is None and facts.scope.object is None:
+    """Whose the namespaces are, for questions about the whole cluster, or about a namespace that is a tenant's."""
+    if facts.scope.object is not None:
+        return
+    own = Ref("Namespace", "", facts.scope.namespace) if facts.scope.namespace else None
+    if own is not None:
+        yield GetWant(kinds.NAMESPACE, own)
+    if own is None or _tenant(facts.get(own) or {}):
         yield ListWant(kinds.NAMESPACE)
 
 
 @rule(
     causes=("tenant-network-not-isolated",),
     observes=(kinds.NETWORK_POLICY, kinds.POD),
-    digs=(Read(kinds.NAMESPACE, ("list",)),),
+    digs=(Read(kinds.NAMESPACE, ("get", "list")),),
     wants=tenants,
 )
 def tenants_reach_each_other(facts: Facts) -> Verdicts:
@@ -38,7 +45,7 @@ def tenants_reach_each_other(facts: Facts) -> Verdicts:
 
     Only where namespaces name more than one tenant; only policies of Kubernetes itself are seen.
     """
-    if not (facts.knows(kinds.NAMESPACE) and facts.knows(kinds.NETWORK_POLICY)):
+    if not (facts.knows(kinds.NAMESPACE) and facts.knows(kinds.NETWORK_POLICY, facts.scope.namespace)):
         return
     owned = {fields.name_of(one): tenant for one in facts.everywhere(kinds.NAMESPACE) if (tenant := _tenant(one))}
     if len(set(owned.values())) < 2:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from firstmate_tools import fields, kinds, nodestate, podstate
-from firstmate_tools.diagnosis import lib, nodewords, sicknodes
+from firstmate_tools.diagnosis import lib, nodewords, sicknodes, trouble
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.diagnosis.heard import lately, said
@@ -94,10 +94,13 @@ def connection_tables(facts: Facts) -> Verdicts:
     explains=explains("application-exits-on-error", "init-container-failing", along=("owns",)),
 )
 def clocks(facts: Facts) -> Verdicts:
-    """node-problem-detector's config/custom-plugin-monitor.json (NTPProblem), and certificates that only one node's
-    programs find not yet valid (crypto/x509: `current time … is before …`).
+    """node-problem-detector's config/custom-plugin-monitor.json (NTPProblem), an event of EKS' agent
+    (ClockUnsynchronized), and certificates that only one node's programs find not yet valid (crypto/x509: `current time
+    … is before …`).
     """
     ills = _by_condition(facts, ("NTPProblem",), "True")
+    known = {ill.name for ill in ills}
+    ills += [ill for ill in _heard(facts, "ClockUnsynchronized") if ill.name not in known]
     words = "does not keep its clock in time: certificates and tokens may count as expired or not yet valid there"
     if ills:
         yield sicknodes.finding(facts, CLOCK, ills, words, confidence="likely", severity="warning")
@@ -135,7 +138,17 @@ def of_devices(name: str) -> str:
     return f"{name} {Why.DEVICES_ILL.name}"
 
 
-@rule(causes=(GPU,), observes=OBSERVES, digs=LOGS)
+_OF_DEVICES = re.compile(
+    r"(?i)cuda|cudnn|nccl|nvml|nvidia|\bxid\b|\bgpus?\b|neuron|\bnrt_|hip error|no (?:usable )?accelerator"
+)
+
+
+@rule(
+    causes=(GPU,),
+    observes=OBSERVES,
+    digs=LOGS,
+    explains=explains("application-exits-on-error", "init-container-failing", along=("owns",)),
+)
 def accelerators(facts: Facts) -> Verdicts:
     """What an agent says (AcceleratedHardwareReady), what NVIDIA's plugin logs, and devices that are not allocatable.
 
@@ -151,6 +164,7 @@ def accelerators(facts: Facts) -> Verdicts:
             ills.append(Ill(node, (*(known.words if known else ()), *lacking, *told), known.since if known else None))
     if ills:
         users = [ref_of(p, kinds.POD) for p in sicknodes.tenants(facts, [i.name for i in ills]) if _uses_device(p)]
+        users = [ref for ref in users if _for_devices(facts, ref)]
         found = sicknodes.finding(
             facts,
             GPU,
@@ -160,6 +174,13 @@ def accelerators(facts: Facts) -> Verdicts:
             severity="warning",
         )
         yield replace(found, culprit=of_devices(ills[0].name))
+
+
+def _for_devices(facts: Facts, pod: Ref) -> bool:
+    """Whether a pod's troubles, if it has any, may be its device's: what ended says so, or says nothing."""
+    mine = [one for one in trouble.troubled(facts) if one.ref == pod and one.end]
+    logs = [trouble.log_of(facts, one) or fields.text(one.end, "message") for one in mine]
+    return all(not log or _OF_DEVICES.search(log) for log in logs)
 
 
 def _lacking(node: Obj) -> tuple[Evidence, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from firstmate_tools import fields, kinds
-from firstmate_tools.diagnosis import lib, sandboxes, sicknodes
+from firstmate_tools.diagnosis import lib, nodewords, sandboxes, sicknodes
 from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Evidence, Finding, NextStep, fact
-from firstmate_tools.diagnosis.heard import said
+from firstmate_tools.diagnosis.heard import lately, said
 from firstmate_tools.diagnosis.nodefaults import NETWORK, NO_ADDRESSES, faulty
 from firstmate_tools.diagnosis.placement import wants as placing
 from firstmate_tools.diagnosis.rule import ListWant, ReasonWant, Verdicts, Want, explains, rule
@@ -193,9 +193,13 @@ def addresses(facts: Facts) -> Verdicts:
 
 
 def _agents_word(facts: Facts) -> list[Ill]:
-    """Nodes whose condition says that there are no addresses left, by EKS' node monitoring agent."""
+    """Nodes of which EKS' node monitoring agent says that there are no addresses left, by a condition or an event."""
     found: list[Ill] = []
     for node in sicknodes.concerned(facts):
+        rows = nodewords.of_node(facts, fields.name_of(node), NO_ADDRESSES)
+        if any(lately(facts, row) for row in rows):
+            found.append(Ill(node, (said(rows[0]),), rows[0].first))
+            continue
         entry = fields.condition(node, "NetworkingReady")
         if entry.get("status") == "False" and fields.text(entry, "reason") == NO_ADDRESSES:
             turned = fields.time_at(entry, "lastTransitionTime")

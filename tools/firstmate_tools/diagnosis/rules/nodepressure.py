@@ -51,6 +51,19 @@ class Evicted:
     node: str
 
 
+FORKS = "ForkFailedOutOfPIDs"
+"""What EKS' agent says, by its condition KernelReady, of a node on which a fork failed; a kubelet may not know yet."""
+
+
+def short_of(node: Obj, pressure: str) -> Obj:
+    """The condition that says that a node is short of something now, {} where none does."""
+    own = fields.condition(node, pressure)
+    if own.get("status") == "True":
+        return own
+    kernel = fields.condition(node, "KernelReady") if pressure == "PIDPressure" else {}
+    return kernel if kernel.get("status") == "False" and FORKS in fields.text(kernel, "reason") else {}
+
+
 def evicted(facts: Facts) -> list[Evicted]:
     """Evictions for the node's sake within the scope; those that are only known by an event have no node."""
     found: list[Evicted] = []
@@ -79,8 +92,9 @@ def _pressed(facts: Facts, pressure: str) -> dict[str, list[Evicted]]:
     for node in _candidates(facts, set(evictions)):
         name, condition = fields.name_of(node), fields.condition(node, pressure)
         fresh = [one for one in evictions.get(name, ()) if _after(facts, one.one.at, condition)]
-        if condition.get("status") == "True":
-            found[name] = [one for one in evictions.get(name, ()) if _belongs(one.one.at, condition)]
+        short = short_of(node, pressure)
+        if short:
+            found[name] = [one for one in evictions.get(name, ()) if _belongs(one.one.at, short)]
         elif fresh and not all(_whole(facts, one.one.workload) for one in fresh):
             found[name] = fresh
     return found
@@ -119,7 +133,7 @@ def _whole(facts: Facts, workload: Ref) -> bool:
 def _pods_of_all(facts: Facts) -> Iterable[Want]:
     """The pods of all namespaces, where a node is short of something: who fills it may be of another one."""
     for node in sicknodes.concerned(facts):
-        if any(fields.condition(node, pressure).get("status") == "True" for pressure in CAUSES):
+        if any(short_of(node, pressure) for pressure in CAUSES):
             yield ListWant(kinds.POD)
             yield from nodewords.wanted(facts, [fields.name_of(node)])
 
@@ -150,17 +164,18 @@ def _finding(facts: Facts, pressure: str, nodes: dict[str, Obj], pressed: dict[s
     every = [one for name in nodes for one in pressed[name]]
     ills: list[Ill] = []
     for name, node in nodes.items():
-        condition = fields.condition(node, pressure)
+        lasts = short_of(node, pressure)
+        condition = lasts or fields.condition(node, pressure)
         turned = fields.time_at(condition, "lastTransitionTime")
         told = f"{fields.text(condition, 'status') or 'not reported'}: {nodestate.said(condition)}"
+        path = f"status.conditions[{fields.text(condition, 'type') or pressure}]"
         rows = nodewords.of_node(facts, name, "EvictionThresholdMet", "FreeDiskSpaceFailed", "ImageGCFailed")
-        words = [fact(ref_of(node, kinds.NODE), f"status.conditions[{pressure}]", told, turned)]
+        words = [fact(ref_of(node, kinds.NODE), path, told, turned)]
         words += [one.one.words for one in pressed[name][:1]]
         words += [said(row) for row in rows[:1] if lately(facts, row)]
-        lasts = condition.get("status") == "True"
         since = turned if lasts else lib.earliest(one.one.at for one in pressed[name])
         ills.append(Ill(node, tuple(words), since))
-    sure = all(fields.condition(node, pressure).get("status") == "True" for node in nodes.values())
+    sure = all(short_of(node, pressure) for node in nodes.values())
     short = _SHORT_OF[pressure]
     thrown = f" and evicted {lib.count(len(every), 'pod')}" if every else ", and evicts pods next"
     what = f"{'runs' if len(nodes) == 1 else 'each runs'} out of {short}{thrown}{_most(every)}"
