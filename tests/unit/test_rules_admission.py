@@ -198,6 +198,23 @@ def test_a_claim_template_outside_a_limit_range_is_the_statefulsets_fault():
     assert "keeps to every LimitRange" in ruled_out(carts, told, lowered)["limitrange-violation"]
 
 
+def test_an_ephemeral_volumes_claim_outside_a_limit_range():
+    waits = pending(
+        "cart-1-0",
+        "0/3 nodes are available: waiting for ephemeral volume controller",
+        owned_by=("ReplicaSet", "cart-1"),
+    )
+    told = event(
+        waits, "FailedBinding", "ephemeral volume controller: " + CLAIM_TOO_SMALL.partition("failed error: ")[2]
+    )
+    sizes = {"type": "PersistentVolumeClaim", "min": {"storage": "10Gi"}}
+    owners = [deployment("cart"), replica_set("cart-1", of="cart")]
+    finding = one(*owners, waits, told, obj("LimitRange", "claims", spec={"limits": [sizes]}))
+    assert (finding.cause, finding.object) == ("limitrange-violation", CART)
+    lowered = obj("LimitRange", "claims", spec={"limits": [{**sizes, "min": {"storage": "1Gi"}}]})
+    assert "limitrange-violation" in ruled_out(*owners, waits, told, lowered)
+
+
 def test_a_limit_that_was_lifted_is_ruled_out():
     body = template(sized(limits={"memory": "2Gi"}))
     assert "limitrange-violation" in ruled_out(*refused(LIMITS, body=body), limits(max={"memory": "4Gi"}))

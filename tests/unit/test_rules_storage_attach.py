@@ -88,6 +88,17 @@ def test_an_attachment_that_nobody_uses_is_told_with_its_node() -> None:
     assert "no pod there uses it" in found.summary
 
 
+def test_a_volume_on_a_node_that_is_gone_comes_from_nowhere() -> None:
+    said = (
+        "FailedAttachVolume",
+        'Multi-Attach error for volume "pv-1" Volume is already exclusively attached to one node',
+    )
+    made = placed(said)
+    assert roots(*made, claim(), volume(), attachment("gone")) == []
+    made[-1]["count"] = 7
+    assert roots(*made, claim(), volume(), attachment("gone"))[0][0] == "volume-multi-attach"
+
+
 def test_a_volume_on_its_way_from_node_to_node_is_no_fault() -> None:
     objects = [claim(), attachment("n1"), volume()]
     assert roots(*placed(("FailedAttachVolume", STALE), age=8), *objects) == []

@@ -312,6 +312,13 @@ def test_two_claims_bound_to_one_volume() -> None:
     assert roots(*objects) == [("pv-claimed-by-another-pvc", CLAIM)]
 
 
+def test_a_claim_whose_volume_was_deleted() -> None:
+    lost = claim(of_class="", phase="Lost", rest={"volumeName": "pv-1"})
+    (root,) = linked(*waiting_app(), lost)
+    assert (root.finding.cause, str(root.finding.object)) == ("volume-missing-in-cloud", CLAIM)
+    assert "pv-1, to which it was bound, does not exist any more" in root.finding.summary
+
+
 def test_a_claim_that_waits_for_its_first_pod_is_well() -> None:
     objects = [claim(of_class="late"), storage_class("late", later=True)]
     found, ruled_out, facts = verdicts(*objects)

@@ -60,11 +60,16 @@ def severity(facts: Facts, one: Trouble) -> Severity:
 
 
 def since(facts: Facts, group: list[Trouble]) -> datetime | None:
-    """When the pods were last well, or the first backing off that is still known."""
-    well = [podstate.not_ready_since(t.pod) for t in group if not podstate.ready(t.pod)]
-    backing = [row.first for t in group for row in heard(facts, t.ref, t.pod, t.container.name, "BackOff")]
-    finished = [fields.time_at(t.end, "finishedAt") for t in group]
-    return lib.earliest([*well, *backing, *finished])
+    """When the pods were last well, or the first backing off that is still known; nothing is older than its pod."""
+    return lib.earliest([_began(facts, t) for t in group])
+
+
+def _began(facts: Facts, one: Trouble) -> datetime | None:
+    well = podstate.not_ready_since(one.pod) if not podstate.ready(one.pod) else None
+    backing = [row.first for row in heard(facts, one.ref, one.pod, one.container.name, "BackOff")]
+    first = lib.earliest([well, *backing, fields.time_at(one.end, "finishedAt")])
+    made = fields.time_at(one.pod, "metadata", "creationTimestamp")
+    return max(first, made) if first is not None and made is not None else first
 
 
 def exit_words(code: int) -> str:

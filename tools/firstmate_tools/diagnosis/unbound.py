@@ -171,14 +171,33 @@ def _held(facts: Facts, claim: Obj, one: Candidate) -> Reason:
 
 
 def misbound(facts: Facts, claim: Obj) -> Reason | None:
-    """A claim that lost its volume because the volume names another claim."""
-    volume = facts.get(Ref("PersistentVolume", "", claims.volume_of(claim)))
+    """A claim that lost its volume because the volume names another claim, or is no more."""
+    ref = Ref("PersistentVolume", "", claims.volume_of(claim))
+    volume = facts.get(ref)
+    if ref.name and facts.exists(ref) is False:
+        return Reason(
+            cause=VANISHED,
+            words=f"volume {ref.name}, to which it was bound, does not exist any more: it has to be restored, or the "
+            "claim made anew",
+            evidence=(quote(claims.ref(claim), claim, "status", "phase"), fact(ref, "metadata.name", "does not exist")),
+            culprit=ref.name,
+            following=(
+                ask(
+                    "get",
+                    "the claim as it is",
+                    kind="pvc",
+                    name=fields.name_of(claim),
+                    namespace=fields.namespace_of(claim),
+                ),
+            ),
+        )
     if volume is None or volumes.hold(volume, claim) not in {"other", "former"}:
         return None
     one = volumes.meant(facts, claim)
     return _held(facts, claim, one) if one is not None else None
 
 
+VANISHED = "volume-missing-in-cloud"
 NOT_FOUND = re.compile(r'storageclass\.storage\.k8s\.io "([^"]+)" not found')
 
 

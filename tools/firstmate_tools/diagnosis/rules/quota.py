@@ -8,14 +8,15 @@ alone would pass, the amounts of the refusal decide, and the finding is an infer
 from collections.abc import Iterable, Iterator
 
 from firstmate_tools import fields, kinds
-from firstmate_tools.admission import limits, quota
+from firstmate_tools.admission import limits, quota, texts
 from firstmate_tools.admission.limits import Broken
 from firstmate_tools.admission.quota import Over
 from firstmate_tools.admission.texts import Gate, Told, requested
 from firstmate_tools.diagnosis import refused
-from firstmate_tools.diagnosis.facts import Facts
+from firstmate_tools.diagnosis.facts import EventRow, Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut, fact
-from firstmate_tools.diagnosis.lib import ask, count, some
+from firstmate_tools.diagnosis.heard import said
+from firstmate_tools.diagnosis.lib import ask, count, severity, some, unsettled
 from firstmate_tools.diagnosis.refusals import UNLISTED, Refusal, creators_wanted, of
 from firstmate_tools.diagnosis.rule import BACKENDS, ListWant, Want, rule
 from firstmate_tools.fields import Obj
@@ -24,6 +25,7 @@ from firstmate_tools.podresources import amounts
 from firstmate_tools.quantity import milli, show
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
+from firstmate_tools.text import inline
 
 OBSERVED = (POD, EVENT, REPLICA_SET, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.DEPLOYMENT)
 CREATORS = tuple(Read(kind, ("get",)) for kind in UNLISTED)
@@ -166,6 +168,8 @@ def _wants_limits(facts: Facts) -> Iterable[Want]:
     yield from creators_wanted(facts)
     for refusal, _ in of(facts, Gate.LIMIT_RANGE):
         yield ListWant(LIMIT_RANGE, refusal.creator.namespace)
+    for row, _ in _own_claims(facts):
+        yield ListWant(LIMIT_RANGE, row.about.namespace)
 
 
 @rule(
@@ -178,6 +182,37 @@ def _wants_limits(facts: Facts) -> Iterable[Want]:
 )
 def limit_range_broken(facts: Facts) -> Iterator[Finding | RuledOut]:
     yield from refused.verdicts(facts, Gate.LIMIT_RANGE, _breaking)
+    for row, told in _own_claims(facts):
+        ranges, workload = facts.all(LIMIT_RANGE, row.about.namespace), facts.workload(row.about)
+        if facts.knows(LIMIT_RANGE, row.about.namespace) and not _stands(ranges, told):
+            yield RuledOut(Gate.LIMIT_RANGE.value, f"no LimitRange of {row.about.namespace} says so now")
+            continue
+        yield Finding(
+            cause=Gate.LIMIT_RANGE.value,
+            object=workload,
+            severity=severity(facts, workload),
+            confidence="likely",
+            summary=f"A LimitRange refuses the claim of an ephemeral volume of {workload}: {told.name} per "
+            f"{inline(told.detail)}.",
+            evidence=(said(row),),
+            affects=(workload, row.about),
+            since=row.first,
+            next=(ask("get", "the LimitRange", kind="limitrange", namespace=row.about.namespace),),
+        )
+
+
+def _own_claims(facts: Facts) -> Iterator[tuple[EventRow, Told]]:
+    """Pods whose generic ephemeral volumes are refused (pkg/controller/volume/ephemeral/controller.go, v1.36)."""
+    for pod in unsettled(facts):
+        row = next(iter(facts.events(ref_of(pod, POD), "FailedBinding")), None)
+        told = texts.read(row.message) if row is not None else None
+        if (
+            row is not None
+            and told is not None
+            and told.gate is Gate.LIMIT_RANGE
+            and not fields.text(pod, "spec", "nodeName")
+        ):
+            yield row, told
 
 
 def _breaking(facts: Facts, refusal: Refusal, told: Told) -> Finding | RuledOut | None:

@@ -37,6 +37,7 @@ MOST_VOLUMES = 4
 RESOURCE_EXHAUSTED = 8
 """gRPC's code, as drivers give it for a full instance (VolumeError.errorCode, k8s.io/api/storage/v1, v0.36)."""
 
+TRIED_AGAIN = 3
 _LIMIT = re.compile(
     r"(?i)attachment ?limit ?exceeded|max(?:imum)?(?: allowed)? number of (?:volumes|disk)|code = ResourceExhausted"
 )
@@ -134,7 +135,9 @@ def _multi_attach(facts: Facts, one: Held) -> Iterator[Finding | RuledOut]:
     since = podstate.not_ready_since(one.pod)
     long = since is not None and facts.now - since > podstate.START_UP
     known = facts.knows(VOLUME_ATTACHMENT)
-    if elsewhere and ((said_so and staying) or long):
+    # Nobody can detach it on a node that is gone or silent, and it was tried again: this is no move on its way.
+    lost = any(_ailing(facts, node_of(a)) for a in elsewhere) and any(row.count >= TRIED_AGAIN for row in said_so)
+    if elsewhere and ((said_so and (staying or lost)) or long):
         yield _in_two_places(facts, one, elsewhere, twins, said_so, "certain")
     elif said_so and not elsewhere and (staying if known else (staying or long)):
         yield _in_two_places(facts, one, [], twins, said_so, "likely")

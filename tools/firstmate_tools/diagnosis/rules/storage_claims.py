@@ -22,6 +22,7 @@ from firstmate_tools.diagnosis.unbound import (
     NOT_RUNNING,
     REFUSALS,
     UNAUTHORIZED,
+    VANISHED,
     WAITS,
     Reason,
 )
@@ -53,7 +54,7 @@ def _wants(facts: Facts) -> Iterable[Want]:
 
 
 @rule(
-    causes=(MISSING, NO_DEFAULT, MISMATCH, CLAIMED, NOT_RUNNING, UNAUTHORIZED, WAITS),
+    causes=(MISSING, NO_DEFAULT, MISMATCH, CLAIMED, NOT_RUNNING, UNAUTHORIZED, WAITS, VANISHED),
     observes=(PERSISTENT_VOLUME_CLAIM, kinds.POD, kinds.EVENT, kinds.REPLICA_SET, kinds.STATEFUL_SET, kinds.JOB),
     digs=(Read(STORAGE_CLASS, ("list",)), Read(PERSISTENT_VOLUME, ("get", "list")), *drivers.READS),
     wants=_wants,
