@@ -146,21 +146,21 @@ def _in_order(runbook: Runbook, by_id: Mapping[str, Placed]) -> Sequence[str]:
 
 
 def missed(runbook: Runbook, start: str) -> Sequence[str]:
-    """What steps read that a run would not have run which begins at a step: ids and `answers.NAME`, sorted."""
-    wanted: set[str] = set()
-    given: set[str] = set()
-    for placed in runbook.steps:
-        if placed.step.id in reachable(runbook, start):
-            wanted |= reads(placed.step)
-            given |= _gives(placed.step)
-    return sorted(wanted - given)
+    """What steps need that a run would not have run which begins at a step: ids and `answers.NAME`, sorted.
 
-
-def reads(step: Step) -> frozenset[str]:
-    """The steps that a step reads, and the answers as `answers.NAME`."""
-    return frozenset(
-        name for expression in expressions_of(step) for path in uses(expression) if (name := _named(path)) is not None
-    )
+    A sentence may say that something is not known; an argument or a decision may not do without.
+    """
+    reached = reachable(runbook, start)
+    steps = [placed.step for placed in runbook.steps if placed.step.id in reached]
+    given = frozenset[str]().union(*(_gives(step) for step in steps))
+    needed = {
+        name
+        for step in steps
+        for expression in expressions_of(step, sentences=False)
+        for path in uses(expression)
+        if (name := _named(path)) is not None
+    }
+    return sorted(needed - given)
 
 
 def _named(path: tuple[str, ...]) -> str | None:
@@ -169,25 +169,34 @@ def _named(path: tuple[str, ...]) -> str | None:
     return path[1] if path[0] == "steps" else f"answers.{path[1]}"
 
 
-def expressions_of(step: Step) -> Iterator[str]:
-    """Every expression in a step."""
+def expressions_of(step: Step, *, sentences: bool = True) -> Iterator[str]:
+    """Every expression in a step.
+
+    Args:
+        sentences: whether those in texts for people count.
+    """
+    texts: list[object] = []
     match step:
         case Check() | Verify():
-            texts: object = step.arguments
-            if step.expect is not None:
-                yield step.expect
+            yield from [step.expect] if step.expect is not None else []
+            yield from _within([step.arguments])
         case Decide():
-            texts = None
             yield from (branch.when for branch in step.decide)
-        case Ask():
-            texts = step.ask
         case Act():
-            texts = [step.parameters, step.because, step.roll_back.parameters]
+            yield from _within([step.parameters, step.roll_back.parameters])
+            texts = [step.because]
+        case Ask():
+            texts = [step.ask]
         case Wait():
-            texts = step.why
+            texts = [step.why]
         case Conclude():
             texts = [step.because, step.fix]
         case Escalate():
             texts = [step.escalate, step.because, list(step.hand_over)]
-    for expression, _ in expressions_in(texts):
+    if sentences:
+        yield from _within(texts)
+
+
+def _within(value: object) -> Iterator[str]:
+    for expression, _ in expressions_in(value):
         yield expression
