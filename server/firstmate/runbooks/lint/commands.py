@@ -44,6 +44,10 @@ _WORDS = frozenset(
         "WARN",
         "ERROR",
         "DEBUG",
+        "PRESERVE",
+        "OVERWRITE",
+        "STANDARD",
+        "TEXT",
     }
 )
 """Words in capitals that are values of flags, not placeholders."""
@@ -125,7 +129,8 @@ def _of_call(line: int, call: Call, known: set[str], own: Own) -> Iterator[Fault
     for word in rest:
         if "{" in word or "custom-columns" in word:
             continue  # a template, or headings of a table
-        for part in re.split(r"[=/:,]", word):
+        named = re.match(r"[A-Z_][A-Z0-9_]*=", word)  # a variable that the command sets
+        for part in re.split(r"[=/:,]", word[named.end() :] if named else word):
             if len(part) > 2 and _PLACEHOLDER.match(part) and part not in known | _WORDS:
                 yield Fault(
                     line,
