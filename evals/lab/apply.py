@@ -13,19 +13,20 @@ from typing import Any, TypeVar
 
 import yaml
 
-from evals.lab import cluster, inventory, logs, waits
+from evals.lab import cluster, inventory, logs, metricsapi, waits
 from evals.lab.client import LabClient, Object
 from evals.lab.discovery import UnknownKindError
 from evals.lab.errors import ApiError, LabError, SetupError
 from evals.lab.inventory import Ledger
 from evals.lab.lab import Lab
-from evals.lab.scenario import Scenario, WaitStep
+from evals.lab.scenario import Scenario, Wait, WaitStep
 
 T = TypeVar("T")
 SETTLE_S = 3.0
 _STAGES_LOAD_S = 1.0
 _PATIENCE_S = 10.0
 _ROUNDS = 3
+METRICS = Wait(kind="APIService", name="v1beta1.metrics.k8s.io", condition="Available=True", timeout_s=20)
 _NUDGE = "sim.firstmate.dev/nudge"
 
 
@@ -54,6 +55,10 @@ def set_up(lab: Lab, scenario: Scenario, ledger: Ledger) -> None:
         for document in given:
             if document["kind"] == "ClusterLogs":
                 work.apply(document)
+    if scenario.metrics_api:
+        for document in metricsapi.manifests(lab.metrics_api().port):
+            work.apply(document)
+        waits.until(lab.client, METRICS, scenario.home)
     for step in scenario.apply:
         if isinstance(step, WaitStep):
             waits.until(lab.client, step.wait, scenario.home)

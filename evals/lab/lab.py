@@ -31,6 +31,7 @@ from evals.lab.certs import Authority, write_kubeconfig
 from evals.lab.client import LabClient, Object
 from evals.lab.components import HOST, Layout, Ports
 from evals.lab.errors import ApiError, LabError, StartError
+from evals.lab.metricsapi import MetricsApi
 from evals.lab.paths import state_dir
 
 _START_TIMEOUT_S = 120.0
@@ -70,6 +71,7 @@ class Lab:
         self._apiserver_flags = apiserver_flags
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._client: LabClient | None = None
+        self._metrics_api: MetricsApi | None = None
         self._found_running = False
 
     # --- what it is
@@ -120,6 +122,14 @@ class Lab:
         pair = authority.client(f"user-{user.replace(':', '-').replace('/', '-')}", user, groups)
         path = self.layout.kubeconfig(pair.cert.stem)
         return write_kubeconfig(path, name=self.name, server=self.server, authority=authority, client=pair)
+
+    def metrics_api(self) -> MetricsApi:
+        """The server of metrics.k8s.io, started when somebody first asks for it; ends with the lab or this process."""
+        if self._metrics_api is None:
+            names = (HOST, "metrics-server.kube-system.svc")
+            pair = Authority(self.layout.pki).server("metrics-api", "metrics-server", names)
+            self._metrics_api = MetricsApi(LabClient(self.kubeconfig), pair)
+        return self._metrics_api
 
     def record(self) -> dict[str, Any]:
         """What was written down at the start: ports, processes, binaries.
@@ -195,6 +205,9 @@ class Lab:
             return self._stop()
 
     def _stop(self, *, keep_folder: bool = False) -> list[processes.Process]:
+        if self._metrics_api is not None:
+            self._metrics_api.close()
+            self._metrics_api = None
         ended = processes.stop(self.processes()[::-1])
         if not keep_folder:
             shutil.rmtree(self.root, ignore_errors=True)

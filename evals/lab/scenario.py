@@ -139,6 +139,7 @@ class Scenario(Strict):
     apply: tuple[str | WaitStep, ...] = ()
     stages: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    metrics_api: bool = False
     wait: tuple[Wait, ...] = ()
     expect: Expect
     folder: Path = Field(exclude=True)

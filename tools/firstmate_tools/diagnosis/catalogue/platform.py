@@ -39,7 +39,6 @@ CAUSES = (
     ),
     *causes(
         "metrics-server-unavailable",
-        source="logs",
         metrics_server_cannot_scrape="metrics-server cannot read the kubelets",
     ),
     *causes(
