@@ -21,10 +21,6 @@ BLOCK = "```yaml runbook\ncauses: [{causes}]\nowner: us\nlast_reviewed: 2026-11-
 
 
 UNWRITTEN: set[str] = {
-    "ack-resource-not-synced",
-    "instance-capacity-insufficient",
-    "spot-interruption",
-    "static-aws-credentials",
 }
 """Runbooks that rules name and nobody has written yet. Only shrinks."""
 
