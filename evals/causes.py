@@ -15,7 +15,7 @@ from firstmate_tools.diagnosis.cause import Cause
 from firstmate_tools.diagnosis.causes import CAUSES, SECTIONS
 from firstmate_tools.diagnosis.rule import Rule, all_rules
 from firstmate_tools.diagnosis.sources import PLACES, PRODUCTS
-from firstmate_tools.reads import Declared, Read
+from firstmate_tools.reads import Declared, PrometheusRead, Read
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "causes.md"
@@ -71,6 +71,8 @@ def _reads(rule: Rule | None) -> str:
 
 
 def _name(read: Declared) -> str:
+    if isinstance(read, PrometheusRead):
+        return read.resource
     if not isinstance(read, Read):
         return getattr(read, "path", str(read))
     return f"{read.kind.plural}/{read.subresource}" if read.subresource else read.kind.plural

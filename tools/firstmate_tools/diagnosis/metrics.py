@@ -17,9 +17,7 @@ SYSTEM = "kube-system"
 _NODE_LABELS = ("node", "nodename", "kubernetes_node", "instance")
 
 
-def asked(
-    *reads: PrometheusRead, where: Callable[[Facts], bool] | None = None
-) -> Callable[[Facts], Iterable[Want]]:
+def asked(*reads: PrometheusRead, where: Callable[[Facts], bool] | None = None) -> Callable[[Facts], Iterable[Want]]:
     """The wants of a rule that puts these questions, and the one that tells what an empty answer means.
 
     Args:
