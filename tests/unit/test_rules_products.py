@@ -338,3 +338,19 @@ def test_order_names_and_bystanders_change_nothing() -> None:
     assert roots(*shuffled(CASE, 11)) == told
     assert [c for c, _ in roots(*renamed(CASE, "basket"))] == [c for c, _ in told]
     assert roots(*CASE, *bystanders()) == told
+
+
+def test_a_reference_to_what_is_not_there_is_told_and_one_to_what_is_being_made_is_not() -> None:
+    def refers(words: str) -> Obj:
+        return aws("Bucket", "s3", "b", {**condition("ACK.ReferencesResolved", "Unknown"), "reason": words})
+
+    (root,) = linked(refers('Key.kms.services.k8s.aws "k" not found'))
+    assert root.finding.cause == "ack-resource-not-synced" and "not there" in root.finding.summary
+    assert severe(refers("the referenced resource is not synced yet. resource:Key, namespace:shop, name:k")) == []
+
+
+def test_a_reference_deep_in_a_spec_is_followed() -> None:
+    rule = {"encryption": {"rules": [{"keyRef": {"from": {"name": "k"}}}]}}
+    below = aws("Bucket", "s3", "b", condition("ACK.ReferencesResolved", "False"), **rule)
+    (root,) = linked(below, aws("Key", "kms", "k", condition("ACK.Terminal", "True")))
+    assert root.finding.object.name == "k" and "1 resource that refer" in root.finding.summary

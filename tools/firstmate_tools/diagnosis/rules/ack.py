@@ -6,6 +6,8 @@ for another one of ACK's is explained by that one. One that AWS is still making 
 Source: github.com/aws-controllers-k8s/runtime apis/core/v1alpha1/conditions.go and pkg/condition/condition.go.
 """
 
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 
 from firstmate_tools import fields, podstate
@@ -28,6 +30,9 @@ FAILURES = (
 """Conditions that stand for a fault and their status, the one that decides first."""
 LONG = timedelta(minutes=45)
 """Longer than AWS takes for what it makes slowly (databases, brokers, file systems)."""
+_GONE = re.compile(r"(?i)not found|does not exist")
+"""Of references that are Unknown: those to what is still being made are Unknown too, and pass."""
+DEEP = 8
 _Entry = tuple[Ref, Obj, Kind]
 
 
@@ -57,6 +62,10 @@ def _failure(facts: Facts, obj: Obj) -> tuple[Obj, str] | None:
         found = fields.condition(obj, kind)
         if found.get("status") == status:
             return found, words
+    refers = fields.condition(obj, "ACK.ReferencesResolved")
+    said = f"{fields.text(refers, 'reason')} {fields.text(refers, 'message')}"
+    if refers.get("status") == "Unknown" and _GONE.search(said):
+        return refers, "because something that it refers to is not there"
     synced = fields.condition(obj, "ACK.ResourceSynced")
     made = fields.time_at(obj, "metadata", "creationTimestamp")
     old = made is not None and facts.now - made > LONG and lasted(synced, facts.now, LONG)
@@ -67,12 +76,19 @@ def _referred(obj: Obj, by_name: dict[tuple[str, str], list[Ref]]) -> list[Ref]:
     """The ACK objects that an object refers to (`…Ref.from.name`, `…Refs[].from.name`), by name."""
     found: list[Ref] = []
     place = fields.namespace_of(obj)
-    spec = fields.mapping(obj, "spec")
-    for key in sorted(key for key in spec if key.endswith(("Ref", "Refs"))):
-        for entry in fields.items(spec, key) or [fields.mapping(spec, key)]:
-            name = fields.text(entry, "from", "name")
-            found += by_name.get((fields.text(entry, "from", "namespace") or place, name), [])
+    for entry in _references(fields.mapping(obj, "spec"), DEEP):
+        found += by_name.get((fields.text(entry, "from", "namespace") or place, fields.text(entry, "from", "name")), [])
     return found
+
+
+def _references(here: Obj, deep: int) -> Iterator[Obj]:
+    """What refers to something, anywhere in a spec."""
+    for key in sorted(map(str, here)) if deep else ():
+        for entry in fields.items(here, key) or [fields.mapping(here, key)]:
+            if key.endswith(("Ref", "Refs")) and fields.text(entry, "from", "name"):
+                yield entry
+            elif entry:
+                yield from _references(entry, deep - 1)
 
 
 def _waits_for(bad: dict[Ref, tuple[Obj, str]], upper: Ref, ref: Ref) -> bool:
