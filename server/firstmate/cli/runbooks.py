@@ -1,4 +1,4 @@
-"""`firstmate runbooks list|show|run`: the runbooks that this installation brings; `run_runbook.py` runs them."""
+"""`firstmate runbooks …`: what this installation brings. `run_runbook.py` runs it, `search_runbooks.py` searches it."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -15,8 +15,11 @@ def register(app: typer.Typer) -> None:
     group.command("show", help="One runbook, by its slug or by a cause.")(show)
     group.command("lint", help="What is wrong with the runbooks, with file, line and how to mend it.")(lint)
     from firstmate.cli.run_runbook import run
+    from firstmate.cli.search_runbooks import prepare, search
 
     group.command("run", help="Carry out the steps of a runbook, up to the fix that it proposes.")(run)
+    group.command("search", help="Which runbook is for this? By names, error texts, words and meaning.")(search)
+    group.command("prepare", help="Make what search needs ahead of its first question.")(prepare)
     app.add_typer(group, name="runbooks")
 
 

@@ -70,6 +70,17 @@ class Library:
         """
         return [self.get(slug) for slug in self.slugs]
 
+    def sources(self) -> Sequence[bytes]:
+        """What the files hold, by slug, not parsed: by it search tells whether anything changed.
+
+        Raises:
+            RunbookError: one cannot be read.
+        """
+        try:
+            return [(self._folder / slug / "SKILL.md").read_bytes() for slug in self.slugs]
+        except OSError as error:
+            raise RunbookError(f"A runbook cannot be read: {error}.") from error
+
     @cached_property
     def _by_cause(self) -> dict[str, str]:
         found: dict[str, str] = {}
