@@ -45,6 +45,12 @@ class Samples:
         began = self._times[0]
         return self._series(name, [start + (at - began) * per_second for at in self._times], labels)
 
+    def jumps(self, name: str, by: dict[float, float], **labels: str) -> "Samples":
+        """A counter that stands still, but for so much at so many minutes before now."""
+        end = self._times[-1]
+        grown = [sum(more for ago, more in by.items() if end - ago * 60 <= at) for at in self._times]
+        return self._series(name, [100.0 + more for more in grown], labels)
+
     def gauge(self, name: str, value: float, *, per_hour: float = 0.0, **labels: str) -> "Samples":
         """A gauge that has a value now, and changed by so much an hour until then."""
         end = self._times[-1]

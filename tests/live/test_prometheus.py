@@ -16,6 +16,7 @@ from prometheus_server import Samples, serving
 from verdicts import app, bystanders
 
 from firstmate_tools.diagnosis.engine import diagnose
+from firstmate_tools.diagnosis.questions import GATEWAY_ERRORS
 from firstmate_tools.diagnosis.report import Diagnosis
 from firstmate_tools.diagnosis.rule import all_rules
 from firstmate_tools.diagnosis.scope import Scope
@@ -130,6 +131,11 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         samples.counter("coredns_dns_responses_total", per_second, rcode=rcode, server="dns://:53", cluster="prod")
     for le, share in (("0.01", 0.9), ("0.1", 0.95), ("8", 1.0), ("+Inf", 1.0)):
         samples.counter("coredns_dns_request_duration_seconds_bucket", 82 * share, le=le, cluster="prod")
+    proxied = {"exported_namespace": "shop", "exported_service": "cart", "namespace": "ingress", "cluster": "prod"}
+    samples.jumps("nginx_ingress_controller_requests", {19: 30, 18: 12}, status="502", **proxied)
+    samples.counter("nginx_ingress_controller_requests", 50.0, status="200", **proxied)
+    mesh = {"destination_service_namespace": "shop", "destination_service_name": "mesh", "cluster": "prod"}
+    samples.jumps("istio_requests_total", {19: 30}, response_code="503", reporter="source", **mesh)
     with serving(samples, tmp_path_factory.mktemp("prometheus")) as url:
         yield url
 
@@ -196,6 +202,20 @@ async def test_queries_in_vain_weigh_when_answers_are_late(prometheus: str) -> N
     (found,) = [root for root in answer.root_causes if root.cause == "dns-search-amplification"]
     assert found.severity == "warning"
     assert "76 % of CoreDNS' 82 answers a second" in found.summary
+
+
+async def test_errors_of_a_proxy_come_minute_by_minute(prometheus: str) -> None:
+    one = reader(prometheus, {"cluster": "prod"})
+    try:
+        found = await one.ask(GATEWAY_ERRORS)
+    finally:
+        await one.close()
+    by_service = {s.label("exported_service") or s.label("destination_service_name"): s for s in found}
+    assert set(by_service) == {"cart", "mesh"}
+    minutes = [(datetime.now(UTC) - at).total_seconds() / 60 for at, _ in by_service["cart"].points]
+    assert 2 <= len(minutes) <= 4
+    assert all(15 < minute < 21 for minute in minutes)
+    assert sum(value for _, value in by_service["cart"].points) / 2 == pytest.approx(42, rel=0.6)
 
 
 async def test_labels_of_another_cluster_leave_nothing_to_tell(prometheus: str) -> None:

@@ -3,10 +3,11 @@
 `tests/live/test_prometheus.py` puts the same questions to a real Prometheus.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, container, event, node, obj, pod
+from builders import NOW, ago, container, event, facts_of, node, obj, pod, service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from verdicts import app, bystanders, damaged, finding, linked, renamed, roots, severe, shuffled
@@ -18,9 +19,11 @@ from firstmate_tools.diagnosis.questions import (
     CPU_THROTTLED,
     DNS_ANSWERS,
     ETCD_SIZE,
+    GATEWAY_ERRORS,
     NETWORK_ALLOWANCES,
     VOLUME_ROOM,
 )
+from firstmate_tools.diagnosis.rule import MetricWant, all_rules
 from firstmate_tools.diagnosis.scope import Scope
 from firstmate_tools.fields import Obj
 from firstmate_tools.prometheus.answers import Series
@@ -254,6 +257,81 @@ def test_queries_in_vain(answers: Answers, severity: str | None) -> None:
     assert [f.severity for f in found] == ([severity] if severity else [])
 
 
+HOOK = {"preStop": {"sleep": {"seconds": 10}}}
+PROBE = {"httpGet": {"port": 8080}}
+
+
+def rolled(*, lifecycle: Obj | None = None, probe: Obj | None = PROBE, **how: Any) -> list[Obj]:
+    """A Deployment with a Service whose second revision came 20 minutes ago; a pod of the first was stopped then."""
+    spec = container(ports=[{"containerPort": 8080}], **({"lifecycle": lifecycle} if lifecycle else {}))
+    spec |= {"readinessProbe": probe} if probe else {}
+    before = app(spec=spec, pods=0, replicas=2)
+    after = app(spec=spec, pods=2, revision=2, deployed=False, age=1200, **how)
+    before[0]["status"] = {"readyReplicas": 2}
+    before[1]["metadata"]["creationTimestamp"] = ago(90_000)
+    after[0]["metadata"]["creationTimestamp"] = ago(1200)
+    gone = pod("cart-1-x9", owned_by=("ReplicaSet", "cart-1"))
+    stopped = event(gone, "Killing", "Stopping container app", type_="Normal", seconds_ago=1190)
+    return [*before, *after, service("cart"), stopped]
+
+
+def failures(*minutes_ago: float, each: float = 20, **labels: str) -> Answers:
+    marks = labels or {"exported_namespace": "shop", "exported_service": "cart", "namespace": "ingress-nginx"}
+    points = tuple((NOW - timedelta(minutes=m), each) for m in sorted(minutes_ago, reverse=True))
+    return {GATEWAY_ERRORS: [Series(tuple(sorted(marks.items())), points)]} if points else {GATEWAY_ERRORS: []}
+
+
+HASTY = ("pod-stops-before-deregistration", "deployment/cart")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"namespace": "shop", "service": "cart"},
+        {"destination_service_namespace": "shop", "destination_service_name": "cart"},
+    ],
+)
+def test_errors_in_the_minutes_of_a_rollout_and_no_hook(labels: dict[str, str]) -> None:
+    found = finding(*rolled(), series=failures(18, 19, **labels), scope=SHOP)
+    assert (found.cause, str(found.object), found.severity, found.confidence) == (*HASTY, "warning", "likely")
+    assert "About 20 requests to service cart" in found.summary and "no preStop hook" in found.summary
+
+
+def test_errors_without_a_readiness_probe_may_be_those_of_pods_that_begin() -> None:
+    found = finding(*rolled(probe=None), series=failures(18, 19), scope=SHOP)
+    assert found.confidence == "possible"
+
+
+@pytest.mark.parametrize(
+    ("objects", "answers"),
+    [
+        (rolled(lifecycle=HOOK), failures(18, 19)),  # it waits: whatever fails, fails for another reason
+        (rolled(), failures(*range(1, 60))),  # errors all the time
+        (rolled(), failures(40, 41)),  # before any pod stopped
+        (rolled(), failures(18, each=2)),  # an accident
+        (rolled(), failures()),
+        (rolled(), failures(18, 19, exported_namespace="shop", exported_service="other")),
+        (app(spec=container(ports=[{"containerPort": 8080}])), failures(18, 19)),  # nothing has stopped
+    ],
+)
+def test_what_looks_like_hasty_stops_and_is_not(objects: list[Obj], answers: Answers) -> None:
+    assert HASTY not in roots(*objects, series=answers, scope=SHOP)
+
+
+def test_a_rollout_that_fails_is_told_by_its_own_cause() -> None:
+    objects = rolled(waiting="CrashLoopBackOff", restarts=5)
+    objects[0]["status"] = {"readyReplicas": 0}
+    assert HASTY not in roots(*objects, series=failures(18, 19), scope=SHOP)
+
+
+def test_proxies_are_asked_only_where_pods_without_a_hook_have_stopped() -> None:
+    (one,) = [rule for rule in all_rules() if rule.name == "stops_too_soon"]
+    assert one.wants is not None
+    assert MetricWant(GATEWAY_ERRORS) in set(one.wants(facts_of(*rolled(), scope=SHOP)))
+    assert not list(one.wants(facts_of(*rolled(lifecycle=HOOK), scope=SHOP)))
+
+
 EVERY: Answers = {
     CPU_THROTTLED: held("cart-1-0", 0.9),
     **room(0.01),
@@ -267,9 +345,9 @@ OBJECTS = [*app(spec=limited(), body=BODY), claim(), addressed("n1", "10.0.0.1")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(damaged(OBJECTS))
+@given(damaged([*OBJECTS, *rolled()]))
 def test_no_object_makes_a_rule_raise(objects: list[Obj]) -> None:
-    roots(*objects, series=EVERY)
+    roots(*objects, series={**EVERY, **failures(18, 19)}, scope=SHOP)
 
 
 LABELS = st.dictionaries(
@@ -282,7 +360,7 @@ SERIES = st.builds(lambda labels, value: one(value, **labels), LABELS, st.floats
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(SERIES, max_size=5))
 def test_no_series_makes_a_rule_raise(answer: list[Series]) -> None:
-    roots(*OBJECTS, series=dict.fromkeys(EVERY, answer))
+    roots(*OBJECTS, *rolled(), series={**dict.fromkeys(EVERY, answer), GATEWAY_ERRORS: answer}, scope=SHOP)
 
 
 def test_order_and_names_change_nothing() -> None:

@@ -134,7 +134,22 @@ DNS_ANSWERS = PrometheusRead(
     ("coredns_dns_responses_total",),
 )
 
-_EVERY = (CPU_THROTTLED, VOLUME_ROOM, NETWORK_ALLOWANCES, API_REJECTS, ETCD_SIZE, DNS_ANSWERS)
+HOUR_S = 3600
+_FAILED = 'status=~"502|503|504"'
+GATEWAY_ERRORS = PrometheusRead(
+    "gateway-errors",
+    "(sum by (exported_namespace, namespace, exported_service, service) "
+    f"(increase(nginx_ingress_controller_requests{{{_FAILED},$scope}}[2m])) > 0) or "
+    "(sum by (destination_service_namespace, destination_service_name) "
+    f'(increase(istio_requests_total{{reporter="source",response_code=~"502|503|504",$scope}}[2m])) > 0)',
+    ("nginx_ingress_controller_requests", "istio_requests_total"),
+    window_s=HOUR_S,
+    step_s=60,
+)
+"""Requests that found no backend, minute by minute, of the two proxies that tell for which Service. ingress-nginx says
+so in labels that Prometheus renames where its own targets have them too."""
+
+_EVERY = (CPU_THROTTLED, VOLUME_ROOM, NETWORK_ALLOWANCES, API_REJECTS, ETCD_SIZE, DNS_ANSWERS, GATEWAY_ERRORS)
 _NAMES = "|".join(dict.fromkeys(metric for read in _EVERY for metric in read.metrics))
 METRICS_KNOWN = PrometheusRead("metrics-known", f'group by (__name__) ({{__name__=~"{_NAMES}",$scope}})', ())
 """Which of the metrics above Prometheus has at all: an empty answer about one that nobody collects tells nothing."""
