@@ -135,6 +135,32 @@ def test_a_nodeclass_without_subnets_explains_the_pods_that_its_pool_would_take(
     assert roots(*bystanders(), node("n1"), pool()) == [("karpenter-nodeclass-not-ready", "nodepool/general")]
 
 
+@pytest.mark.parametrize("reason", ["AMINotFound", "Unauthorized", "SecurityGroupSubnetVPCMismatch"])
+def test_a_launch_that_fails_for_what_the_class_names_is_the_classs_fault(reason: str) -> None:
+    made = claim("general-a1", "general", condition("Launched", "Unknown", reason, "it is so", 60), age=60)
+    made["spec"]["nodeClassRef"] = {"kind": "EC2NodeClass", "name": "default"}
+    (root,) = linked(*waiting(), pool(), node_class(condition("Ready", "True")), made)
+    assert (root.finding.cause, str(root.finding.object)) == (
+        "karpenter-nodeclass-not-ready",
+        "ec2nodeclass/default",
+    )
+    assert reason in root.finding.summary
+
+
+def test_a_pool_remembers_why_its_instances_were_given_up() -> None:
+    ill = pool(conditions=[condition("NodeRegistrationHealthy", "False", "InstanceProfileNameInvalid")])
+    (root,) = linked(*waiting(), ill, node_class(condition("Ready", "True")))
+    assert root.finding.cause == "karpenter-nodeclass-not-ready"
+    well = pool(conditions=[condition("NodeRegistrationHealthy", "Unknown", "AwaitingReconciliation")])
+    assert "karpenter-nodeclass-not-ready" not in {c for c, _ in roots(*waiting(), well, node_class())}
+
+
+def test_a_quota_is_known_by_the_reason_that_karpenter_makes_of_it() -> None:
+    words = condition("Launched", "Unknown", "SpotQuotaExceeded", "it would exceed your spot instance quota", 60)
+    (root,) = linked(*waiting(), pool(), node_class(), claim("general-a1", "general", words, age=60))
+    assert root.finding.cause == "aws-service-quota-reached"
+
+
 def test_a_new_nodeclass_is_not_ready_yet_and_no_fault() -> None:
     assert (
         severe(*bystanders(), node("n1"), pool(), node_class(condition("Ready", "Unknown", "AwaitingReconciliation")))

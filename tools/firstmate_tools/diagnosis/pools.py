@@ -239,14 +239,52 @@ def small(pool: Obj, pod: Obj) -> tuple[str, int] | None:
     return None
 
 
+FAULTS_OF_CLASSES = frozenset(
+    {
+        "AMIAuthorizationFailure",
+        "AMINotFound",
+        "InstanceProfileNameInvalid",
+        "InvalidAMIID",
+        "LaunchTemplateNotFound",
+        "SecurityGroupSubnetVPCMismatch",
+        "SpotSLRCreationFailed",
+        "Unauthorized",
+        "UserDataSizeLimitExceeded",
+    }
+)
+"""Reasons of a launch that failed for what the NodeClass names, or for rights: karpenter-provider-aws
+pkg/errors/errors.go (ToReasonMessage, 2026-08). A NodeClaim bears them, and its NodePool once claims were given up."""
+
+
+def _launch_troubles(facts: Facts) -> dict[Ref, list[tuple[Ref, Obj]]]:
+    """What AWS says against instances of NodeClasses, by class: of which object, and the condition."""
+    told: list[tuple[Ref, Ref, Obj]] = []
+    for claim in facts.everywhere(NODE_CLAIM):
+        named = fields.mapping(claim, "spec", "nodeClassRef")
+        ref = Ref(fields.text(named, "kind") or EC2_NODE_CLASS.kind, "", fields.text(named, "name"))
+        told.append((ref, ref_of(claim, NODE_CLAIM), fields.condition(claim, "Launched")))
+    health = "NodeRegistrationHealthy"
+    told += [(class_of(p), ref_of(p, NODE_POOL), fields.condition(p, health)) for p in pools(facts)]
+    found: dict[Ref, list[tuple[Ref, Obj]]] = {}
+    for ref, at, condition in told:
+        if condition.get("status") != "True" and reason(condition) in FAULTS_OF_CLASSES:
+            found.setdefault(ref, []).append((at, condition))
+    return found
+
+
 def class_trouble(facts: Facts, ref: Ref) -> tuple[str, list[Evidence]] | None:
     """What is wrong with a NodeClass, None where nothing is or nobody could look."""
     one = facts.get(ref)
     if one is None:
         gone = ref.name and facts.exists(ref) is False
         return ("does not exist", [fact(ref, "metadata.name", "(does not exist)")]) if gone else None
-    if podstate.terminating(one) or fields.condition(one, "Ready").get("status") != "False":
+    if podstate.terminating(one):
         return None
+    if fields.condition(one, "Ready").get("status") != "False":
+        bad = facts.derived(_launch_troubles).get(ref, [])
+        words = ", ".join(dict.fromkeys(reason(c) for _, c in bad))
+        quotes = [quoted(at, c) for at, c in bad[:3]]
+        return (f"is ready, and no instance can be launched by it ({words})", quotes) if bad else None
     parts = [
         c
         for c in fields.items(one, "status", "conditions")

@@ -25,11 +25,14 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
 
-_QUOTA = re.compile(r"VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|MaxFleetCountExceeded")
+_QUOTA = re.compile(
+    r"VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|MaxFleetCountExceeded|"
+    r"VCPULimitExceeded|SpotQuotaExceeded|FleetQuotaExceeded"
+)
 _CAPACITY = re.compile(
     r"InsufficientInstanceCapacity|UnfulfillableCapacity|InsufficientHostCapacity|insufficient capacity"
 )
-"""Codes of the EC2 API."""
+"""Codes of the EC2 API, and the reasons that Karpenter makes of them (ToReasonMessage)."""
 JOINS_WITHIN = timedelta(minutes=5)
 """A node that will join has done so by then; Karpenter gives up after fifteen minutes."""
 HOUR = timedelta(hours=1)
@@ -56,7 +59,7 @@ def instances_refused(facts: Facts) -> Verdicts:
                 rows[_cause(row.message), pool].append((said(row), row))
     for claim in facts.everywhere(NODE_CLAIM):
         launched, pool = fields.condition(claim, "Launched"), pools.pool_of(facts, claim)
-        message = fields.text(launched, "message")
+        message = f"{fields.text(launched, 'reason')} {fields.text(launched, 'message')}"
         refused = _QUOTA.search(message) or _CAPACITY.search(message)
         if pool is not None and launched.get("status") != "True" and refused:
             rows[_cause(message), pool].append((quoted(ref_of(claim, NODE_CLAIM), launched), None))
