@@ -14,8 +14,8 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, cast
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -30,6 +30,9 @@ from firstmate_tools.reads import Grant
 from firstmate_tools.results import Answer
 from firstmate_tools.text import clean, clipped, redact
 from firstmate_tools.toolspec import ToolSpec
+
+if TYPE_CHECKING:
+    from firstmate.runbooks.handle import Handles
 
 GRACE_S = 5.0
 """Seconds after its deadline for a tool to answer with what it has, before it is stopped."""
@@ -87,6 +90,7 @@ class Calls:
         tools: those that can be called.
         observers: told of each call when it has ended.
         runbooks: those of this installation when left out.
+        handles: seals the state of runs; with a key of its own when left out.
     """
 
     def __init__(
@@ -95,9 +99,11 @@ class Calls:
         tools: Sequence[ToolSpec],
         observers: Sequence[Observer] = (),
         runbooks: Library | None = None,
+        handles: "Handles | None" = None,
     ) -> None:
         self.clusters = clusters
         self._runbooks = runbooks
+        self._handles = handles
         self.observers = list(observers)
         self.tools = tuple(tools)
         self._by_name = {spec.name: spec for spec in tools}
@@ -106,6 +112,13 @@ class Calls:
     def runbooks(self) -> Library:
         """The runbooks that tools read and run."""
         return self._runbooks if self._runbooks is not None else library()
+
+    @cached_property
+    def handles(self) -> "Handles":
+        """What seals the state of runs."""
+        from firstmate.runbooks.handle import Handles  # with all that runs steps
+
+        return self._handles or Handles()
 
     def find(self, name: str) -> ToolSpec:
         """A tool by its name.
@@ -187,6 +200,10 @@ class Asking:
     @property
     def runbooks(self) -> Library:
         return self._calls.runbooks
+
+    @property
+    def handles(self) -> "Handles":
+        return self._calls.handles
 
     def cluster(self, name: str | None) -> str:
         """The name of the cluster that answers where this one is named, or none.

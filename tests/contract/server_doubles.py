@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from builders import container, deployment, event, node, obj, pod, replica_set, service
 from doubles import FakeCluster
@@ -124,8 +125,10 @@ EXAMPLES = {
 """What a tool's required arguments may be in the shop; a tool that needs another one adds it here."""
 
 
-def needed(spec: ToolSpec) -> dict[str, str]:
+def needed(spec: ToolSpec) -> dict[str, Any]:
     """Arguments with which a tool answers over the shop."""
     required = input_schema(spec).get("required", [])
-    place = {"namespace": "shop"} if "scope" in required else {}
+    place: dict[str, Any] = {"namespace": "shop"} if "scope" in required else {}
+    if spec.name == "run_runbook":
+        place = {"params": {"namespace": "shop"}}
     return {**{name: EXAMPLES[name] for name in required}, **place}

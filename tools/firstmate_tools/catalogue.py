@@ -26,7 +26,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
     """Every tool of this package, by name."""
     found: dict[str, ToolSpec] = {}
     for info in pkgutil.iter_modules(firstmate_tools.__path__):
-        if info.name == "catalogue":
+        if info.name in ("catalogue", "actions"):  # actions are no tools, and many: who proposes one loads them
             continue
         for spec in tools_in(importlib.import_module(f"{firstmate_tools.__name__}.{info.name}")):
             if spec.name in found:

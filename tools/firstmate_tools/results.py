@@ -90,10 +90,12 @@ class Answer(Model):
     """Base of what a tool answers with that no cluster gave (runbooks, the list of clusters).
 
     `lists` names the fields that the server may shorten to stay within a token budget, the least important first;
-    `shapeless` those whose shape is the cluster's, so that it may take anything out of them.
+    `shapeless` those whose shape is the cluster's, so that it may take anything out of them; `whole` those that would
+    be of no use shortened.
     """
 
     lists: ClassVar[tuple[str, ...]] = ()
+    whole: ClassVar[tuple[str, ...]] = ()
     shapeless: ClassVar[tuple[str, ...]] = ()
 
     coverage: Coverage = Field(default_factory=Coverage)

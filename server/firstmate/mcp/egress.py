@@ -45,6 +45,7 @@ def answer(given: Answer, spec: ToolSpec) -> Tree:
     if spec.untrusted:
         tree = cast("Tree", _told_apart(tree, ""))
     names = {one.name for one in spec.parameters()}
+    whole = {name: tree.pop(name) for name in given.whole if name in tree}
     fit(
         tree,
         given.lists,
@@ -54,6 +55,7 @@ def answer(given: Answer, spec: ToolSpec) -> Tree:
         paged={"limit", "cursor"} <= names,
         advice=_narrower(names),
     )
+    tree |= whole
     mark = fence.unheard(compact(tree))
     out = cast("Tree", _fenced(tree, mark))
     return {NOTE: explanation(mark), **out} if f"</{mark}>" in compact(out) else out
@@ -105,6 +107,12 @@ def error(given: FirstmateError) -> str:
     mark = fence.unheard("".join(one for one, _ in safe))
     told = "".join(fence.fenced(one, mark) if quoted else one for one, quoted in safe)
     return f"{told}\n({explanation(mark)})"
+
+
+def for_people(given: str) -> str:
+    """Words of ours that a client shows to a person, such as a question: what they quote stands in quotation marks."""
+    pieces = [(redact(one), quoted) for one, quoted in quotations(given)]
+    return "".join(f"“{fence.defused(one)}”" if quoted else redact_shapes(one) for one, quoted in pieces)
 
 
 def document(given: str) -> str:

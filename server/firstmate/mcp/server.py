@@ -34,7 +34,7 @@ from pydantic import AnyUrl
 from firstmate import version
 from firstmate.caller import current
 from firstmate.calls import Calls, Watch, masked
-from firstmate.mcp import egress
+from firstmate.mcp import asking, egress
 from firstmate.mcp.budget import CHARACTERS
 from firstmate.mcp.instructions import INSTRUCTIONS
 from firstmate.mcp.invalid import refusal
@@ -43,7 +43,9 @@ from firstmate.mcp.skills import SCHEME as SKILLS
 from firstmate.mcp.skills import Skills, SkillsExtension
 from firstmate.nearest import nearest
 from firstmate.runbooks.library import Library, library
+from firstmate.tools.run_runbook import RunbookRun
 from firstmate_tools.errors import FirstmateError, UsageError
+from firstmate_tools.results import Answer
 from firstmate_tools.text import clipped
 
 SCHEME = "runbook://"
@@ -101,23 +103,44 @@ class FirstmateServer(MCPServer[Any]):
     ) -> CallToolResult | InputRequiredResult:
         if self._tool_manager.get_tool(name) is not None:
             return await super().call_tool(name, arguments, context)
-        watch, outcome = Watch(), list[CallToolResult]()
+        watch, outcome = Watch(), list[CallToolResult | InputRequiredResult]()
         async with anyio.create_task_group() as group:
             if context is not None:
                 group.start_soon(_progress, context, watch, name)
-            outcome.append(await self._answer(name, arguments, watch))
+            outcome.append(await self._answer(name, arguments, watch, context))
             group.cancel_scope.cancel()
         return outcome[0]
 
-    async def _answer(self, name: str, arguments: dict[str, Any], watch: Watch) -> CallToolResult:
+    async def _answer(
+        self, name: str, arguments: dict[str, Any], watch: Watch, context: Context[Any, Any] | None
+    ) -> CallToolResult | InputRequiredResult:
         try:
-            given = await self.calls.call(name, arguments, watch)
+            if name == asking.TOOL and context is not None:
+                given = await self._run_runbook(arguments, watch, context)
+                if isinstance(given, InputRequiredResult):
+                    return given
+            else:
+                given = await self.calls.call(name, arguments, watch)
         except FirstmateError as error:
             return CallToolResult(content=[TextContent(type="text", text=egress.error(error))], is_error=True)
         tree = egress.answer(given, self.calls.find(name))
         text = egress.text(tree)
         self.sent(name, -(-len(text) // CHARACTERS))
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=tree, is_error=False)
+
+    async def _run_runbook(
+        self, arguments: dict[str, Any], watch: Watch, context: Context[Any, Any]
+    ) -> Answer | InputRequiredResult:
+        """A run whose questions are put to the person behind the client, as far as it can."""
+        again = asking.resumed(context, arguments)
+        found = await self.calls.call(asking.TOOL, again or arguments, watch)
+        unanswered = again is not None and not again["answers"]
+        while isinstance(found, RunbookRun) and found.question is not None and asking.may_ask(context):
+            onward = await asking.asked(context, arguments, found) if not unanswered else None
+            if onward is None or isinstance(onward, InputRequiredResult):
+                return onward or found
+            found = await self.calls.call(asking.TOOL, onward, watch)
+        return found
 
     async def list_resources(self) -> list[Resource]:
         """Every runbook, then every file of its folder as a skill's, then what others registered."""

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from firstmate_tools.text import inline
+from firstmate_tools.text import clipped, inline
 
 T = TypeVar("T")
 OPENING = "${"
 ESCAPED = "$${"
+MOST_QUOTED = 1500
+"""Characters of one value within a sentence."""
 UNKNOWN = "(not known)"
 """What stands in a text for a value that nobody knows."""
 
@@ -167,7 +169,7 @@ def told(text: str, scope: Scope) -> str:
             words += piece
         else:
             value = evaluate(piece[0], scope)
-            words += UNKNOWN if value is None or value == [] else inline(as_text(value))
+            words += UNKNOWN if value is None or value == [] else inline(clipped(as_text(value), MOST_QUOTED))
     return words
 
 

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from firstmate.runbooks.steps import StepKind
-from firstmate_tools.actions import Risk
 from firstmate_tools.results import Model
 from firstmate_tools.text import Words
 
+StepKind = Literal["check", "decide", "ask", "act", "verify", "wait", "conclude", "escalate"]
+Risk = Literal["low", "medium", "high"]
+"""As `firstmate_tools.actions` has it, which nobody who lists tools should have to load."""
 Ended = Literal["concluded", "proposed", "escalated", "inconclusive", "waiting", "verified"]
 
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from firstmate.nearest import nearest
 from firstmate.runbooks.expressions import checked_expression, checked_template
+from firstmate.runbooks.outcome import StepKind
 
 FENCE = "yaml step"
 
@@ -23,11 +24,11 @@ Expression = Annotated[str, Field(min_length=1), AfterValidator(checked_expressi
 Template = Annotated[str, Field(min_length=1), AfterValidator(checked_template)]
 Values = Annotated[dict[str, JsonValue], AfterValidator(lambda values: checked_template(values))]
 AnswerType = Literal["string", "integer", "number", "boolean"]
-StepKind = Literal["check", "decide", "ask", "act", "verify", "wait", "conclude", "escalate"]
 
 
 class StepPart(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when first used: whoever only lists tools needs none of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Branch(StepPart):
