@@ -354,3 +354,15 @@ def test_a_reference_deep_in_a_spec_is_followed() -> None:
     below = aws("Bucket", "s3", "b", condition("ACK.ReferencesResolved", "False"), **rule)
     (root,) = linked(below, aws("Key", "kms", "k", condition("ACK.Terminal", "True")))
     assert root.finding.object.name == "k" and "1 resource that refer" in root.finding.summary
+
+
+def test_an_external_dns_that_ends_when_a_round_fails_is_told_of_what_failed() -> None:
+    spec = container(image="registry.k8s.io/external-dns/external-dns:v0.13.6")
+    died = app(
+        "external-dns", spec=spec, waiting="CrashLoopBackOff", restarts=4, last={"exitCode": 1, "reason": "Error"}
+    )
+    line = 'level=fatal msg="records retrieval failed: api error AccessDenied: not allowed"'
+    said = {("shop", "external-dns-1-0", "app", True): line}
+    assert roots(*died, logs=said) == [("external-dns-record-missing", "deployment/external-dns")]
+    said = {("shop", "external-dns-1-0", "app", True): 'level=fatal msg="flag parsing error: unknown long flag"'}
+    assert roots(*died, logs=said) == [("application-exits-on-error", "deployment/external-dns")]

@@ -12,7 +12,7 @@ from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, fact
-from firstmate_tools.diagnosis.rule import LogWant, Verdicts, Want, rule
+from firstmate_tools.diagnosis.rule import LogWant, Verdicts, Want, explains, rule
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref, ref_of
 
@@ -30,17 +30,20 @@ _SIGNS = (
 
 def wanted(facts: Facts) -> Iterable[Want]:
     """The log of external-dns, where it stands in what is looked at."""
-    for pod, container in facts.each(_pods):
-        yield LogWant(pod.namespace, pod.name, container, aside=True)
+    for pod, container, ended in facts.each(_pods):
+        yield LogWant(pod.namespace, pod.name, container, ended, aside=not ended)
 
 
-def _pods(facts: Facts) -> Iterator[tuple[Ref, str]]:
+def _pods(facts: Facts) -> Iterator[tuple[Ref, str, bool]]:
+    """Its containers, and whether the log of the run before tells: some of its versions end when a round fails."""
     for pod in facts.all(kinds.POD):
         for container in fields.items(pod, "spec", "containers"):
             if not _IMAGE.search(fields.text(container, "image")):
                 continue
-            if podstate.ready(pod) and not podstate.finished(pod) and not podstate.terminating(pod):
-                yield ref_of(pod, kinds.POD), fields.text(container, "name")
+            name = fields.text(container, "name")
+            ended = any(c.name == name and c.restarts and not c.ready for c in podstate.containers(pod))
+            if (podstate.ready(pod) or ended) and not podstate.finished(pod) and not podstate.terminating(pod):
+                yield ref_of(pod, kinds.POD), name, ended
 
 
 @rule(
@@ -48,19 +51,20 @@ def _pods(facts: Facts) -> Iterator[tuple[Ref, str]]:
     observes=(kinds.POD, kinds.INGRESS, kinds.SERVICE),
     digs=(Read(kinds.POD, ("get",), "log"),),
     wants=wanted,
+    explains=explains("application-exits-on-error", along=("owns",)),
 )
 def external_dns(facts: Facts) -> Verdicts:
-    for pod, container in facts.each(_pods):
-        lines = (facts.log(pod.namespace, pod.name, container) or "").splitlines()
+    for pod, container, ended in facts.each(_pods):
+        lines = (facts.log(pod.namespace, pod.name, container, previous=ended) or "").splitlines()
         fresh = lines[max((i for i, line in enumerate(lines) if _DONE.search(line)), default=-1) + 1 :]
         for pattern, words in _SIGNS:
             told = [line for line in fresh if pattern.search(line)]
             if told:
-                yield _finding(facts, pod, container, words, told)
+                yield _finding(facts, pod, container, ended, words, told)
                 break
 
 
-def _finding(facts: Facts, pod: Ref, container: str, words: str, told: list[str]) -> Finding:
+def _finding(facts: Facts, pod: Ref, container: str, ended: bool, words: str, told: list[str]) -> Finding:
     workload = facts.workload(pod)
     hosts = sorted({host for host in _hosts(facts) if any(host in line for line in told)})
     whose = f" for {lib.some(hosts)}" if hosts else ""
@@ -71,8 +75,8 @@ def _finding(facts: Facts, pod: Ref, container: str, words: str, told: list[str]
         confidence="certain" if len(told) > 1 else "likely",
         summary=f"external-dns ({workload}) writes no records{whose}: {words}.",
         evidence=tuple(fact(pod, f"log[{container}]", line) for line in told[-2:]),
-        affects=tuple(_showing(facts, hosts)),
-        next=(lib.ask_logs(pod, container, "what it was about to write", previous=False),),
+        affects=(workload, *_showing(facts, hosts)),
+        next=(lib.ask_logs(pod, container, "what it was about to write", previous=ended),),
     )
 
 
