@@ -122,6 +122,17 @@ def without_claim(name: str = "cart") -> list[Obj]:
     return [*app(name, body=body)[:-1], waits, node("n1")]
 
 
+def test_a_claim_that_nobody_made_is_named_beside_one_of_a_similar_name() -> None:
+    absent = ("volume-config-reference-missing", "deployment/cart")
+    assert roots(*without_claim()) == [absent]
+    (root,) = linked(*without_claim(), claim(name="carts"))
+    assert (
+        "claim cart, which pod cart-1-0 mounts, does not exist; one of a similar name is carts" in root.finding.summary
+    )
+    assert absent not in roots(*without_claim(), FULL), "the quota is why"
+    assert roots(*without_claim(), claim(name="cart")) == []
+
+
 def test_a_stateful_set_that_may_not_have_its_claim() -> None:
     objects = [stateful_set(), event(stateful_set(), "FailedCreate", CLAIM_REFUSED)]
     found = finding(*objects, FULL)
@@ -145,7 +156,7 @@ def test_a_stateful_set_that_may_not_have_its_claim() -> None:
 def test_a_claim_that_is_not_there_beside_a_full_quota(full: Obj, found: bool) -> None:
     others = claim(wants="10Gi", name="other")
     objects = [*without_claim(), service("cart"), others, full]
-    assert [c for c, _ in roots(*objects)] == ([QUOTA] if found else ["service-endpoints-not-ready"])
+    assert [c for c, _ in roots(*objects)] == ([QUOTA] if found else ["volume-config-reference-missing"])
 
 
 def test_an_ephemeral_volume_whose_claim_is_refused() -> None:

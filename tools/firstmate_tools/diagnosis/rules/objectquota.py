@@ -57,7 +57,11 @@ def _wants(facts: Facts) -> Iterable[Want]:
     ),
     digs=(Read(RESOURCE_QUOTA, ("list",)), *(Read(kind, ("get",)) for kind in UNLISTED)),
     wants=_wants,
-    explains=(*BACKENDS, *explains("ingress-backend-missing", along=("routes",))),
+    explains=(
+        *BACKENDS,
+        *explains("ingress-backend-missing", along=("routes",)),
+        *explains("volume-config-reference-missing", along=("owns",)),
+    ),
     confirms=(POD, PERSISTENT_VOLUME_CLAIM, SERVICE, RESOURCE_QUOTA),
 )
 def full_object_quota(facts: Facts) -> Verdicts:
