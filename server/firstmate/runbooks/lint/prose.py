@@ -65,7 +65,7 @@ def other_runbooks(layout: Layout, text: str, slugs: Collection[str], causes: Co
     for name in layout.names:
         if name.text in slugs or name.text in causes or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name.text):
             continue
-        if any(f"| `{name.text}`" in row for row in rows):
+        if any(f"`{name.text}`" in row.rstrip().rstrip("|").rpartition("|")[2] for row in rows):
             near = nearest(name.text, slugs)
             yield Fault(name.line, f"there is no runbook {name.text}", f"`{near}`?" if near else "name one")
 
