@@ -6,7 +6,9 @@ from doubles import DENIED, FakeCluster, ask
 from verdicts import app
 
 from firstmate_tools import kinds
+from firstmate_tools.customkinds import CUSTOM
 from firstmate_tools.diagnose import diagnose
+from firstmate_tools.diagnosis.observe import MOST_REQUESTS
 from firstmate_tools.fields import Obj
 
 pytestmark = pytest.mark.anyio
@@ -87,3 +89,58 @@ async def test_a_healthy_question_looks_nowhere_else():
     answer = await ask(diagnose, cluster, namespace="shop")
     assert answer.outcome == "nothing_found"
     assert not any("guard" in asked for asked in cluster.asked)
+
+
+# --- a cluster in which every product is installed
+
+
+def counted(**objects: int) -> dict[str, str]:
+    """What the API server tells of its objects: none of most products."""
+    lines = [
+        f'apiserver_resource_objects{{group="{kind.group}",resource="{kind.plural}"}} {objects.get(kind.plural, 0)}'
+        for kind in CUSTOM
+    ]
+    return {"/metrics": "\n".join([*lines, 'apiserver_resource_objects{group="",resource="pods"} 1e+06', ""])}
+
+
+def degraded() -> Obj:
+    status = {"health": {"status": "Degraded"}, "sync": {"status": "Synced"}}
+    return obj("Application", "cart", "shop", api="argoproj.io/v1alpha1", spec={}, status=status)
+
+
+async def test_a_namespaces_question_stays_cheap_where_every_product_is_installed():
+    cluster = FakeCluster(
+        *(node("n1"), hook(), degraded()),
+        *refused_shop(),
+        *crashing_guard(),
+        served=CUSTOM,
+        paths=counted(applications=3, scaledobjects=2, externalsecrets=9),
+    )
+    answer = await ask(diagnose, cluster, namespace="shop")
+    assert "application-exits-on-error" in {root.cause for root in answer.root_causes}
+    assert cluster.usage.requests <= MOST_REQUESTS, cluster.asked
+    listed = {asked.split()[1] for asked in cluster.asked if asked.startswith("list ")}
+    assert {"applications.argoproj.io", "scaledobjects.keda.sh", "externalsecrets.external-secrets.io"} <= listed
+    assert not {one for one in listed if "services.k8s.aws" in one or "fluxcd" in one}
+    assert answer.coverage.not_checked == [] or all("argoproj" not in e.what for e in answer.coverage.not_checked)
+
+
+@pytest.mark.parametrize("paths", [{}, {"/metrics": DENIED}, {"/metrics": "# nothing known"}])
+async def test_where_nobody_says_how_many_objects_there_are_the_commonest_products_are_read_and_the_rest_is_named(
+    paths,
+):
+    cluster = FakeCluster(
+        node("n1"), hook(), degraded(), *refused_shop(), *crashing_guard(), served=CUSTOM, paths=paths
+    )
+    answer = await ask(diagnose, cluster, namespace="shop")
+    assert cluster.usage.requests <= MOST_REQUESTS, cluster.asked
+    (unread,) = [entry for entry in answer.coverage.not_checked if "more kinds" in entry.what]
+    assert unread.why == "not_asked" and "services.k8s.aws" in unread.what and "argoproj" not in unread.what
+    assert "list applications.argoproj.io in shop" in cluster.asked
+
+
+async def test_a_few_products_are_listed_without_asking_for_numbers():
+    few = CUSTOM[4:9]
+    cluster = FakeCluster(node("n1"), *app("cart"), obj("Namespace", "shop", None), served=few, paths=counted())
+    await ask(diagnose, cluster, namespace="shop")
+    assert not [asked for asked in cluster.asked if "/metrics" in asked]

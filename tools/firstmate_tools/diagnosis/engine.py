@@ -129,8 +129,8 @@ async def _followed(observer: Observer, facts: Facts, rules: tuple[Rule, ...], f
         observer.cut.append(f"namespaces on which findings depend as well were not looked at: {more}")
     for place in places[:MOST_VISITED]:
         observer.visit(place)
-        lists = plan(rules, Scope(namespace=place))
-        await observer.lists(want for want in lists if want.kind.kind in FOLLOWED)
+        lists = [want for want in plan(rules, Scope(namespace=place)) if want.kind.kind in FOLLOWED]
+        await observer.lists(want for want in lists if not facts.knows(want.kind, want.namespace))
     if places:
         await _dig(observer, facts, rules)
     return _guests(facts, rules)
@@ -187,7 +187,13 @@ async def _confirmed(observer: Observer, facts: Facts, rules: tuple[Rule, ...], 
             if namespace in _namespaces(finding):
                 confirms = by_cause[finding.cause].confirms
                 wants |= {ListWant(kind, namespace if kind.namespaced else None) for kind in confirms}
-    seen = facts.version
+    seen, home = facts.version, facts.scope.namespace
+    if home is not None:  # at home first: what is left may be all that this question may ask
+        ordered = sorted(wants, key=lambda want: (want.namespace != home, want.kind.resource, want.namespace or ""))
+        room = observer.room()
+        if len(ordered) > room:
+            observer.cut.append(f"{len(ordered) - room} lists that findings compare were not read a second time")
+        wants = set(ordered[:room])
     await observer.lists(wants, again=True)
     await _dig(observer, facts, rules)
     if facts.version == seen:

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from firstmate_tools import fields
 from firstmate_tools.cluster.base import Cluster, LogRequest
+from firstmate_tools.customkinds import CUSTOM, address_of
+from firstmate_tools.diagnosis import lib
 from firstmate_tools.diagnosis.facts import EventRow, Facts, event_row
 from firstmate_tools.diagnosis.rule import GetWant, ListWant, LogWant, MetricWant, ReasonWant, TextWant, Want
 from firstmate_tools.diagnosis.slim import slimmer
+from firstmate_tools.diagnosis.stored import stored
 from firstmate_tools.errors import DeniedError, NotConfiguredError, ObjectNotFoundError, ReadError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import EVENT, Kind, custom, known
@@ -27,6 +30,13 @@ MOST_GETS = 10
 MOST_OPTIONAL = 20
 MOST_EVENTS = 20_000
 MANY_NAMESPACES = 4
+MOST_REQUESTS = 40
+"""What a question about a namespace may ask of the API server."""
+MANY_PRODUCTS = 12
+"""Kinds of products that are listed without a look at which of them have objects; the most of one namespace."""
+FEW_PRODUCTS = 6
+"""The most of one namespace where nobody says which have objects."""
+_RANK = {kind: rank for rank, kind in enumerate(CUSTOM)}
 LOG_LINES = 100
 ASIDE_LOGS = "logs of containers that look well"
 TELLING_NORMAL_EVENTS = frozenset(
@@ -63,6 +73,11 @@ class Observer:
     """Why Prometheus was not asked, where nobody said how."""
     _done: set[Want] = field(default_factory=set[Want])
     _served: dict[tuple[str, str], Kind] | None = None
+    _counts: dict[tuple[str, str], int] | None = None
+    _before: int = 0
+
+    def __post_init__(self) -> None:
+        self._before = self.cluster.usage.requests
 
     async def lists(self, wants: Iterable[ListWant], *, again: bool = False) -> None:
         """Reads lists at the same time; those that were read before only where `again`.
@@ -74,7 +89,7 @@ class Observer:
         fresh = [want for want in joined if again or want not in self._done]
         self._done.update(fresh)
         await self._discover(fresh)
-        await asyncio.gather(*(self._list(want) for want in fresh))
+        await asyncio.gather(*(self._list(want) for want in await self._worthwhile(fresh)))
 
     async def dig(self, wants: Iterable[Want]) -> bool:
         """Reads what rules want beyond the base lists. Returns False where nothing new was wanted."""
@@ -93,10 +108,19 @@ class Observer:
         self._note_cut(len(gets) - MOST_GETS, "objects that the evidence names")
         self._note_cut(len(logs) - MOST_LOGS, "logs of failing containers")
         await self._discover([*lists, *gets])
+        lists = sorted(await self._worthwhile(_joined(lists)), key=lambda want: self._as_served(want.kind) is not None)
+        room = self.room() + sum(1 for want in lists if self._as_served(want.kind) is None)  # those cost nothing
+        logs = logs[:MOST_LOGS]
+        over = len(lists) + len(gets[:MOST_GETS]) + len(logs) + len(reasons) - room
+        if over > 0:  # what says nothing of an object in sight goes first
+            reasons = reasons[: max(room - len(lists) - len(gets[:MOST_GETS]) - len(logs), 0)]
+            logs = logs[: max(room - len(lists) - len(gets[:MOST_GETS]), 0)]
+            gets, lists = gets[: max(room - len(lists), 0)], lists[:room]
+            self._note_cut(over, f"lists, objects and logs than {MOST_REQUESTS} requests hold")
         await asyncio.gather(
-            *(self._list(want) for want in _joined(lists)),
+            *(self._list(want) for want in lists),
             *(self._get(want) for want in gets[:MOST_GETS]),
-            *(self._log(want) for want in logs[:MOST_LOGS]),
+            *(self._log(want) for want in logs),
             *(self._reason(want) for want in reasons),
             *(self._text(want) for want in texts),
             *(self._metric(want) for want in metrics),
@@ -117,6 +141,12 @@ class Observer:
             cut=list(self.cut),
         )
 
+    def room(self) -> int:
+        """How many requests more this question may make."""
+        if self.facts.scope.namespace is None or not self.cluster.is_live:
+            return sys.maxsize
+        return max(MOST_REQUESTS - self.cluster.usage.requests + self._before, 0)
+
     def _covered(self, want: ListWant) -> bool:
         return self.facts.knows(want.kind, want.namespace)
 
@@ -133,6 +163,30 @@ class Observer:
             self._served = {(kind.group, kind.plural): kind for kind in await self.cluster.kinds()}
         except ReadError as error:
             self.missing["custom resources"] = NotChecked.of("custom resources", error)
+
+    async def _worthwhile(self, wants: list[ListWant]) -> list[ListWant]:
+        """Leaves out kinds of products that have no objects, or that are too many for one namespace's question.
+
+        Where many are served the API server is asked first how many objects it holds of each, which is one request.
+        """
+        if not self.cluster.is_live:
+            return wants
+        products = [want for want in wants if custom(want.kind) and self._as_served(want.kind) is not None]
+        if self._counts is None and len(products) > MANY_PRODUCTS:
+            self._counts = await stored(self.cluster)
+        empty = [want for want in products if (self._counts or {}).get((want.kind.group, want.kind.plural)) == 0]
+        for want in empty:
+            self.facts.put(want.kind, want.namespace, [])
+            self.checked.add(want.kind.resource)
+        left = [want for want in products if want not in empty] if self.facts.scope.namespace is not None else []
+        asked = self.facts.scope.object
+        left.sort(key=lambda want: (asked is None or address_of(want.kind) != asked.kind, _RANK.get(want.kind, 0)))
+        over = left[MANY_PRODUCTS if self._counts else FEW_PRODUCTS :]
+        if over:
+            what = f"custom resources of {lib.count(len(over), 'more kind')}: {lib.some(w.kind.resource for w in over)}"
+            how = "Ask about one of them (KIND/NAME), or about the cluster."
+            self.missing[what] = NotChecked(what=what, why="not_asked", how_to_enable=how)
+        return [want for want in wants if want not in empty and want not in over]
 
     def _as_served(self, kind: Kind) -> Kind | None:
         """A kind in the version that the cluster serves; None for a custom one that it does not serve."""
