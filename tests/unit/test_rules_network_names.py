@@ -288,3 +288,11 @@ def test_order_and_bystanders_change_nothing(seed: int, crowded: bool) -> None:
 @given(st.sampled_from([objects for objects, _ in CASES]).flatmap(damaged))
 def test_absurd_fields_never_raise(objects: list[Obj]) -> None:
     linked(*objects, logs=log("lookup cart-db: no such host"))
+
+
+@pytest.mark.parametrize("word", ["EAI_AGAIN", "ENOTFOUND"])
+def test_the_name_of_an_error_is_no_host(word: str) -> None:
+    died = front("http://api.partner.example", **CRASH)
+    assert found(MISSING, *died, logs=log(f"getaddrinfo {word} api.partner.example", previous=True)) == []
+    (one,) = found(MISSING, *front(**CRASH), logs=log(f"getaddrinfo {word} cart-db", previous=True))
+    assert "no Service cart-db" in one.summary

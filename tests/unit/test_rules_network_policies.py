@@ -250,3 +250,17 @@ def test_a_line_about_an_address_that_nobody_has_counts_by_its_port() -> None:
 
     assert roots_with("dial tcp 10.96.7.7:80: i/o timeout") == {CAUSE}
     assert roots_with("dial tcp 10.96.7.7:9200: i/o timeout") == {CAUSE, "application-exits-on-error"}
+
+
+def test_a_name_server_that_does_not_answer_is_the_policys_doing_where_it_shuts_dns_off() -> None:
+    died = {"waiting": "CrashLoopBackOff", "restarts": 4, "last": {"exitCode": 1, "reason": "Error"}}
+    to_dns = {"to": [peer(None, {"name": "kube-system"})], "ports": [{"port": 53, "protocol": "UDP"}]}
+    rules = [to_dns, {"to": [peer({"app": "cart"})], "ports": [{"port": 8080}]}]
+    out = policy("out", selector={"app": "front"}, policyTypes=["Egress"], egress=rules)
+    made = [*shop("http://cart.shop.svc.cluster.local", **died), out]
+
+    def roots_with(line: str) -> set[str]:
+        return {r.finding.cause for r in linked(*made, logs={("shop", "front-1-0", "app", True): line})}
+
+    assert roots_with("socket.gaierror: [Errno -3] Temporary failure in name resolution") == {CAUSE}
+    assert "application-exits-on-error" in roots_with("socket.gaierror: [Errno -2] Name or service not known")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from firstmate_tools import fields, kinds, netpol, podstate
-from firstmate_tools.diagnosis import backends, hosts, targets
+from firstmate_tools.diagnosis import backends, clusterdns, hosts, targets
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Evidence, fact
 from firstmate_tools.diagnosis.hosts import Client, Host
@@ -22,6 +22,8 @@ from firstmate_tools.refs import Ref, controller_of, ref_of
 DNS = Ref("Service", "kube-system", "kube-dns")
 """The Service of the cluster's DNS, under the name that every installer gives it."""
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:]*")
+_UNANSWERED = re.compile(r"(?i)temporary failure|EAI_AGAIN|try again|time(?:d )?-?out")
+"""Words of a name server that does not answer; one that says `no such host` was reached."""
 _DNS_LABELS = {"k8s-app": "kube-dns"}
 _GIVEN = re.compile(r"pod-template-hash|controller-revision-hash|(?:statefulset|apps|topology)\.kubernetes\.io/")
 _CONTROLLER_PLACE = re.compile(r"(?i)ingress|traefik|contour|haproxy|kong|nginx")
@@ -153,6 +155,9 @@ def _dns(facts: Facts, client: Client, source: Endpoint, host: Host, logged: lis
     flows = tuple(Flow(source, target, port, "UDP") for port in sorted(ports))
     shown = fact(host.holder or client.ref, host.field, host.value)
     miss = next((_line(client, one) for one in logged if _asks_names(one.value)), None)
+    line = clusterdns.complaints(facts).get(client.ref, "")
+    if miss is None and _UNANSWERED.search(line):  # such a line need not name whom it asks for
+        miss = fact(client.ref, "log", line)
     yield Need(client.ref, DNS, flows, shown, "the cluster's DNS", miss)
 
 

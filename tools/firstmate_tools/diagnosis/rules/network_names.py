@@ -39,7 +39,8 @@ _VICTIMS = (
     "init-container-failing",
 )
 _ELSEWHERE = re.compile(
-    r"(?i)(?:UnknownHostException:|can't (?:find|resolve)|getaddrinfo(?: failed)?(?: for)?:?)\s+'?"
+    r"(?i)(?:UnknownHostException:|can't (?:find|resolve)|getaddrinfo(?: failed)?(?: for)?:?)\s+"
+    r"(?:E[A-Z]+(?:_[A-Z]+)?\s+)?'?"  # Node names its error before the host
     r"([a-z0-9][a-z0-9.-]{0,251})"
 )
 _OWN = frozenset({"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"})

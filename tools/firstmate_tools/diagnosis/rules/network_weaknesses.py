@@ -28,7 +28,7 @@ def tenants(facts: Facts) -> Iterable[Want]:
     if facts.scope.object is not None:
         return
     own = Ref("Namespace", "", facts.scope.namespace) if facts.scope.namespace else None
-    if own is not None:
+    if own is not None and facts.all(kinds.NETWORK_POLICY):  # without one a request for every namespace is too much
         yield GetWant(kinds.NAMESPACE, own)
     if own is None or _tenant(facts.get(own) or {}):
         yield ListWant(kinds.NAMESPACE)
