@@ -36,14 +36,12 @@ class Layout:
         paragraphs: prose, list items and rows of tables included; without front matter and fences.
         scripts: fenced scripts, and commands in sentences.
         links: targets of links.
-        names: `code` in sentences that is no command.
     """
 
     sections: tuple[Piece, ...]
     paragraphs: tuple[Piece, ...]
     scripts: tuple[Script, ...]
     links: tuple[Piece, ...]
-    names: tuple[Piece, ...]
 
 
 def layout_of(source: str) -> Layout:
@@ -61,9 +59,6 @@ def layout_of(source: str) -> Layout:
         paragraphs=tuple(_paragraphs(tokens)),
         scripts=tuple(sorted(_scripts(tokens, source.splitlines()), key=lambda one: one.line)),
         links=tuple(_links(tokens)),
-        names=tuple(
-            Piece(line, code) for line, code in _inline_code(tokens, source.splitlines()) if not is_inline_command(code)
-        ),
     )
 
 

@@ -122,7 +122,7 @@ def _unparsed(path: Path, message: str) -> Iterable[Complaint]:
 def _faults(runbook: Runbook, layout: Layout, slugs: Collection[str], around: Surroundings) -> Iterable[Fault]:
     yield from prose.sections(layout)
     yield from prose.links(layout, runbook.path.parent, around.root)
-    yield from prose.other_runbooks(layout, runbook.source, slugs, around.causes)
+    yield from prose.other_runbooks(runbook.source, slugs, around.causes)
     yield from prose.reviewed(runbook, around.today)
     yield from prose.parameters(runbook, layout)
     yield from faults(layout.scripts, [one.name for one in runbook.block.parameters], around.own)

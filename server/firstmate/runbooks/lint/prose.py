@@ -59,20 +59,26 @@ def links(layout: Layout, folder: Path, root: Path | None) -> Iterator[Fault]:
             yield Fault(link.line, f"the link {link.text} leads nowhere", "link a file that is in the repository")
 
 
-def other_runbooks(layout: Layout, text: str, slugs: Collection[str], causes: Collection[str]) -> Iterator[Fault]:
-    """What the table of `When it does not` sends people to exists."""
-    rows = _rows_of(text, "When it does not")
-    for name in layout.names:
-        if name.text in slugs or name.text in causes or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name.text):
+def other_runbooks(source: str, slugs: Collection[str], causes: Collection[str]) -> Iterator[Fault]:
+    """What tables send people to exists: the first name in the last column, where its heading speaks of runbooks.
+
+    Args:
+        source: the whole file.
+        slugs: of all runbooks.
+        causes: of the catalogue; some tables name one beside its runbook.
+    """
+    heading = ""
+    for number, line in enumerate(source.splitlines(), start=1):
+        if not line.lstrip().startswith("|"):
+            heading = ""
             continue
-        if any(f"`{name.text}`" in row.rstrip().rstrip("|").rpartition("|")[2] for row in rows):
-            near = nearest(name.text, slugs)
-            yield Fault(name.line, f"there is no runbook {name.text}", f"`{near}`?" if near else "name one")
-
-
-def _rows_of(text: str, section: str) -> Sequence[str]:
-    _, _, rest = text.partition(f"## {section}\n")
-    return [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|")]
+        last = line.rstrip().rstrip("|").rpartition("|")[2].strip()
+        heading = heading or last.lower()
+        named = re.match(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", last)
+        if heading not in ("runbook", "go to") or named is None or named[1] in slugs or named[1] in causes:
+            continue
+        near = nearest(named[1], slugs)
+        yield Fault(number, f"there is no runbook {named[1]}", f"`{near}`?" if near else "name one")
 
 
 def reviewed(runbook: Runbook, today: date) -> Iterator[Fault]:
