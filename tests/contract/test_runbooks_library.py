@@ -51,7 +51,7 @@ def test_a_runbook_is_found_by_slug_cause_and_address() -> None:
 def test_what_does_not_fit_is_told_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"Did you mean `oomkilled`\?"):
         library().find("oom-killed")
-    with pytest.raises(UsageError, match="Runbooks: admission-webhook-failure"):
+    with pytest.raises(UsageError, match="Runbooks: ack-resource-not-synced, admission-webhook-failure"):
         library().find("zzzzzzzz")
     with pytest.raises(UsageError):
         library().find("../../etc/passwd")
