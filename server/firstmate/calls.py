@@ -90,7 +90,7 @@ class Calls:
         tools: those that can be called.
         observers: told of each call when it has ended.
         runbooks: those of this installation when left out.
-        handles: seals the state of runs; with a key of its own when left out.
+        keys: seal the state of runs, see `runbooks/handle.py`; one of this process's own when left out.
     """
 
     def __init__(
@@ -99,11 +99,12 @@ class Calls:
         tools: Sequence[ToolSpec],
         observers: Sequence[Observer] = (),
         runbooks: Library | None = None,
-        handles: "Handles | None" = None,
+        *,
+        keys: Sequence[bytes] = (),
     ) -> None:
         self.clusters = clusters
         self._runbooks = runbooks
-        self._handles = handles
+        self.keys = tuple(keys)
         self.observers = list(observers)
         self.tools = tuple(tools)
         self._by_name = {spec.name: spec for spec in tools}
@@ -118,7 +119,7 @@ class Calls:
         """What seals the state of runs."""
         from firstmate.runbooks.handle import Handles  # with all that runs steps
 
-        return self._handles or Handles()
+        return Handles(self.keys)
 
     def find(self, name: str) -> ToolSpec:
         """A tool by its name.

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -38,6 +38,11 @@ from firstmate_tools.errors import ConfigurationError
 
 PREFIX = "FIRSTMATE_"
 NESTED = "__"
+
+
+def _folders_of(given: object) -> object:
+    """Folders as the environment has them, or a list."""
+    return tuple(one for one in given.split(os.pathsep) if one) if isinstance(given, str) else given
 
 
 class ClusterSettings(BaseModel):
@@ -86,6 +91,9 @@ class Settings(BaseSettings):
         clusters: clusters by name; empty for every context of the kubeconfig.
         default_cluster: which of them answers where a call names none.
         toolsets: the sets of tools that are served; in the environment with commas between them.
+        runbooks: folders of further runbooks, of which the later ones win; in the environment parted like PATH.
+        handle_key: seals the handles of runs, at least 32 bytes; the same for all replicas. Left out, each process
+            has one of its own. Several, parted by blanks: the first one seals, every one opens.
         http: the HTTP transport.
         audit: the audit trail.
     """
@@ -101,8 +109,16 @@ class Settings(BaseSettings):
     clusters: dict[str, ClusterSettings] = Field(default_factory=dict[str, ClusterSettings])
     default_cluster: str | None = None
     toolsets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(names_of)] = (DEFAULT,)
+    runbooks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_folders_of)] = ()
+    handle_key: SecretStr | None = None
     http: HttpSettings = HttpSettings()
     audit: AuditSettings = AuditSettings()
+
+
+def keys_of(settings: Settings) -> tuple[bytes, ...]:
+    """The keys that seal the handles of runs; none where each process makes its own."""
+    given = settings.handle_key
+    return tuple(key.encode() for key in given.get_secret_value().split()) if given is not None else ()
 
 
 _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
@@ -209,6 +225,9 @@ def _read(path: Path) -> dict[str, Any]:
         for key in _PROMETHEUS_FILES:
             if isinstance(beside, dict) and isinstance(value := cast("dict[str, Any]", beside).get(key), str) and value:
                 beside[key] = _beside(path, value)
+    if isinstance(folders := content.get("runbooks"), list):
+        every = cast("list[object]", folders)
+        content["runbooks"] = [_beside(path, one) if isinstance(one, str) else one for one in every]
     for *above, key in _FILES:
         table: Any = content
         for step in above:

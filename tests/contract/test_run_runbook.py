@@ -117,7 +117,10 @@ def books(folder: Path, text: str = BOOK) -> Library:
 def calls(folder: Path, handles: Handles | None = None, records: list[CallRecord] | None = None) -> Calls:
     observers = [records.append] if records is not None else []
     clusters = Clusters(prod=shop(), other=shop())
-    return Calls(clusters, all_tools(), observers, books(folder), handles or Handles([KEY]))
+    made = Calls(clusters, all_tools(), observers, books(folder), keys=[KEY])
+    if handles is not None:
+        made.handles = handles
+    return made
 
 
 async def run(given: Calls, **arguments: Any) -> dict[str, Any]:

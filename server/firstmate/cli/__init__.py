@@ -3,7 +3,7 @@
 `main` is the program's entry. It is where the process ends: errors become a sentence on stderr and an exit code, never
 a traceback. Exit codes: 0 answered, 2 usage or configuration, 3 unreachable or no answer, 130 interrupted; `diagnose`
 adds 1 for problems found, and says 3 for inconclusive. Nothing here may import the MCP SDK, except to serve or to
-demonstrate it.
+demonstrate it, or to seal the handle of a run.
 """
 
 import sys

@@ -8,8 +8,11 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from firstmate.answers import Tree, tree_of
 from firstmate.calls import Calls, Observer
 from firstmate.catalogue import all_tools
+from firstmate.cli.keptkey import kept_key
 from firstmate.cli.options import Flags
 from firstmate.clusters import ConfiguredClusters
+from firstmate.runbooks.library import library_with
+from firstmate.settings import keys_of
 
 
 def ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree:
@@ -28,21 +31,28 @@ async def _ask(flags: Flags, tool: str, arguments: Mapping[str, object]) -> Tree
 
 
 @asynccontextmanager
-async def asking(flags: Flags) -> AsyncGenerator[Calls]:
+async def asking(flags: Flags, *, lasting: bool = False) -> AsyncGenerator[Calls]:
     """The calls of one command, over the clusters that its flags name; each goes to the audit trail, if there is one.
+
+    Args:
+        flags: of the command.
+        lasting: whether handles of runs have to outlive the command: by the configured key, or one that is kept.
 
     Raises:
         ConfigurationError: see `firstmate.settings.load`.
     """
     settings = flags.settings()
     clusters, observers = ConfiguredClusters(settings), list[Observer]()
+    keys = keys_of(settings)
+    if lasting and not keys:
+        keys = (kept_key(),)
     if settings.audit.file is not None:
         from firstmate.audit import trail_of
 
         trail = trail_of(settings.audit, all_tools())
         observers += [trail.observe] if trail is not None else []
     try:
-        yield Calls(clusters, all_tools(), observers)
+        yield Calls(clusters, all_tools(), observers, library_with(settings.runbooks), keys=keys)
     finally:
         await clusters.close()
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Snapshot, given
+from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Runbooks, Snapshot, given
 
 MOST = 500
 """Root causes that a person or a script is shown at once."""
@@ -31,6 +31,7 @@ def diagnose(
     namespace: Namespace = None,
     format: Output = None,
     config: Config = None,
+    runbooks: Runbooks = None,
 ) -> None:
     flags = given(
         ctx,
@@ -40,6 +41,7 @@ def diagnose(
         namespace=namespace,
         format=format,
         config=config,
+        runbooks=runbooks,
     )
     from firstmate.cli.asking import ask
 

@@ -4,14 +4,17 @@ They are taken after the command and, as well, before it; what stands after wins
 understands and calls `given` with them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from firstmate import version
 from firstmate.settings import Settings, load
+
+if TYPE_CHECKING:
+    from firstmate.runbooks.library import Library
 
 Format = Literal["text", "json", "markdown"]
 
@@ -35,6 +38,10 @@ _RootOutput = Annotated[
     Format | None,
     typer.Option("--format", help="What to print.", show_default="text", envvar="FIRSTMATE_FORMAT"),
 ]
+Runbooks = Annotated[
+    list[str] | None,
+    typer.Option("--runbooks", metavar="DIR", help="A folder of further runbooks; repeatable, later ones win."),
+]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration file (TOML).")]
 
 
@@ -48,6 +55,7 @@ class Flags:
     namespace: str | None = None
     format: Format | None = None
     config: str | None = None
+    runbooks: Sequence[str] | None = None
 
     def settings(self, **more: Any) -> Settings:
         """The settings under these flags.
@@ -58,7 +66,18 @@ class Flags:
         Raises:
             ConfigurationError: see `firstmate.settings.load`.
         """
+        more = {"runbooks": tuple(self.runbooks) if self.runbooks else None, **more}
         return load(self.config, context=self.context, kubeconfig=self.kubeconfig, snapshot=self.snapshot, **more)
+
+    def library(self) -> "Library":
+        """The runbooks under these flags.
+
+        Raises:
+            ConfigurationError: see `settings`; or a folder holds none.
+        """
+        from firstmate.runbooks.library import library_with
+
+        return library_with(self.settings().runbooks)
 
     def which_cluster(self) -> list[str]:
         """These flags again, for a command that is to ask the same cluster."""

@@ -1,12 +1,15 @@
 """`firstmate runbooks …`: what this installation brings. `run_runbook.py` runs it, `search_runbooks.py` searches it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from firstmate.cli.lintrunbooks import lint
-from firstmate.cli.options import Config, Context, Format, Kubeconfig, Output, Snapshot, given
+from firstmate.cli.options import Config, Context, Format, Kubeconfig, Output, Runbooks, Snapshot, given
+
+if TYPE_CHECKING:
+    from firstmate.runbooks.library import Library
 
 
 def register(app: typer.Typer) -> None:
@@ -30,13 +33,32 @@ def list_(
     snapshot: Snapshot = None,
     format: Output = None,
     config: Config = None,
+    runbooks: Runbooks = None,
 ) -> None:
-    from firstmate.runbooks.library import library
-
-    rows = [{"slug": one.slug, "title": one.title, "causes": list(one.causes)} for one in library().every()]
     # Those that name a cluster are taken as everywhere, though none is asked.
-    flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, format=format, config=config)
+    flags = given(
+        ctx,
+        context=context,
+        kubeconfig=kubeconfig,
+        snapshot=snapshot,
+        format=format,
+        config=config,
+        runbooks=runbooks,
+    )
+    library = flags.library()
+    rows: list[dict[str, Any]] = [
+        {"slug": one.slug, "title": one.title, "causes": list(one.causes), **_origin(library, one.slug)}
+        for one in library.every()
+    ]
     _print_list(rows, flags.format)
+
+
+def _origin(library: "Library", slug: str) -> dict[str, Any]:
+    """Where a runbook comes from, and what it stands in for."""
+    found = library.provenance(slug)
+    replaced = ["bundled" if library.bundled(folder) else str(folder) for folder in found.replaces]
+    origin = "bundled" if found.bundled else str(found.folder)
+    return {"origin": origin, **({"replaces": replaced} if replaced else {})}
 
 
 def _print_list(rows: Sequence[dict[str, Any]], format: Format | None) -> None:
@@ -47,7 +69,7 @@ def _print_list(rows: Sequence[dict[str, Any]], format: Format | None) -> None:
         return
     if format == "markdown":
         for row in rows:
-            typer.echo(f"- `{row['slug']}`: {row['title']} ({', '.join(row['causes'])})")
+            typer.echo(f"- `{row['slug']}`: {row['title']} ({', '.join(row['causes'])}){_from(row)}")
         return
     from rich.table import Table
 
@@ -55,27 +77,37 @@ def _print_list(rows: Sequence[dict[str, Any]], format: Format | None) -> None:
 
     table = Table("slug", "title", "causes", box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(row["slug"], row["title"], "\n".join(row["causes"]))
+        table.add_row(row["slug"], row["title"] + _from(row), "\n".join(row["causes"]))
     console().print(table)
+
+
+def _from(row: dict[str, Any]) -> str:
+    """What is said of a runbook that firstmate does not bring."""
+    if row["origin"] == "bundled":
+        return ""
+    return f", from {row['origin']}" + (f", in place of {', '.join(row['replaces'])}" if "replaces" in row else "")
 
 
 def show(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Slug, or cause.")],
     format: Output = None,
+    config: Config = None,
+    runbooks: Runbooks = None,
 ) -> None:
     import sys
 
-    from firstmate.runbooks.library import library
-
-    chosen = given(ctx, format=format).format
-    found = library().find(name)
+    flags = given(ctx, format=format, config=config, runbooks=runbooks)
+    chosen, library = flags.format, flags.library()
+    found = library.find(name)
     if chosen == "json":
         from firstmate.answers import pretty
+        from firstmate.runbooks.steps import written
 
         block = found.block.model_dump(mode="json", exclude_none=True)
         front = {"slug": found.slug, "title": found.title, "description": found.front.description}
-        typer.echo(pretty({**front, **block, "text": found.text}))
+        steps = [written(placed.step) for placed in found.steps]
+        typer.echo(pretty({**front, **_origin(library, found.slug), **block, "text": found.text, "steps": steps}))
     elif chosen == "markdown" or not sys.stdout.isatty():
         typer.echo(found.text, nl=False)
     else:

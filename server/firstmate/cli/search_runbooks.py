@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from firstmate.answers import Tree
-from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Snapshot, given
+from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Runbooks, Snapshot, given
 
 WAIT_S = 2.0
 """Seconds for meaning to be loaded from what was prepared; a third of one is usual."""
@@ -28,6 +28,7 @@ def search(
     namespace: Namespace = None,
     format: Output = None,
     config: Config = None,
+    runbooks: Runbooks = None,
 ) -> None:
     flags = given(
         ctx,
@@ -37,6 +38,7 @@ def search(
         namespace=namespace,
         format=format,
         config=config,
+        runbooks=runbooks,
     )
     from firstmate.cli.asking import ask
     from firstmate.runbooks.search.engine import engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from firstmate.cli.options import Config, Context, Kubeconfig, Snapshot, given
+from firstmate.cli.options import Config, Context, Kubeconfig, Runbooks, Snapshot, given
 from firstmate.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def serve(
     kubeconfig: Kubeconfig = None,
     snapshot: Snapshot = None,
     config: Config = None,
+    runbooks: Runbooks = None,
 ) -> None:
-    flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, config=config)
+    flags = given(ctx, context=context, kubeconfig=kubeconfig, snapshot=snapshot, config=config, runbooks=runbooks)
     if transport == "stdio" and (host is not None or port is not None or allowed_host or allow_unauthenticated):
         raise typer.BadParameter("--host, --port and the like need --transport http.")
     from firstmate.logs import set_up
@@ -101,10 +102,13 @@ def _built(settings: Settings, *, http: bool) -> "FirstmateServer":
         from firstmate.catalogue import all_tools
         from firstmate.clusters import ConfiguredClusters
         from firstmate.mcp.server import build
+        from firstmate.runbooks.library import library_with
+        from firstmate.settings import keys_of
         from firstmate.toolsets import chosen
 
         clusters = _for_callers(settings) if http else ConfiguredClusters(settings)
-        calls = Calls(clusters, chosen(all_tools(), settings.toolsets))
+        books = library_with(settings.runbooks)
+        calls = Calls(clusters, chosen(all_tools(), settings.toolsets), (), books, keys=keys_of(settings))
         server = build(calls)
     _observe(server)
     return server

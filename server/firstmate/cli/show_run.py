@@ -27,8 +27,14 @@ def step(one: Visited) -> Iterator[str]:
         yield from _lines(one.why, "    ")
 
 
-def ending(end: End) -> Iterator[str]:
-    """The lines that tell how a run ended."""
+def ending(end: End, slug: str, handle: str | None = None) -> Iterator[str]:
+    """The lines that tell how a run ended.
+
+    Args:
+        end: of the run.
+        slug: of its runbook.
+        handle: with which to go on, where there is more to come.
+    """
     yield ""
     yield f"{end.ended}{f' {end.cause}' if end.cause else ''}"
     if end.because:
@@ -47,6 +53,12 @@ def ending(end: End) -> Iterator[str]:
         yield from _lines(end.escalate.to, "  call     ")
         for one in end.escalate.hand_over:
             yield from _lines(one, "  hand over  ")
+    if end.until is not None:
+        yield f"  not before {end.until:%H:%M:%S} UTC"
+    if handle is not None:
+        answer = f" --answer {end.question.name}=…" if end.question is not None else ""
+        when = ", once that is done" if end.proposal is not None else ""
+        yield f"  go on{when}: firstmate runbooks run {slug}{answer} --handle {handle}"
 
 
 def _proposal(one: Proposal) -> Iterator[str]:

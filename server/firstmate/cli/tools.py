@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Snapshot, given
+from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Runbooks, Snapshot, given
 from firstmate_tools.errors import UsageError
 from firstmate_tools.toolspec import ToolSpec
 
@@ -74,6 +74,7 @@ def call(
     namespace: Namespace = None,
     format: Output = None,
     config: Config = None,
+    runbooks: Runbooks = None,
 ) -> None:
     flags = given(
         ctx,
@@ -83,6 +84,7 @@ def call(
         namespace=namespace,
         format=format,
         config=config,
+        runbooks=runbooks,
     )
     arguments = {**_parsed(json), **_pairs(pairs or [])}
     if flags.namespace is not None and _takes_namespace(name):

@@ -5,13 +5,14 @@ schemas, validation, errors and results are those of `firstmate.calls` and `egre
 and as skills, and the prompts. What others register on the same server goes the SDK's way.
 """
 
+import hmac
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import anyio
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, UnexpectedResourceError
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
@@ -42,7 +43,7 @@ from firstmate.mcp.schemas import announced
 from firstmate.mcp.skills import SCHEME as SKILLS
 from firstmate.mcp.skills import Skills, SkillsExtension
 from firstmate.nearest import nearest
-from firstmate.runbooks.library import Library, library
+from firstmate.runbooks.library import Library
 from firstmate.tools.run_runbook import RunbookRun
 from firstmate_tools.errors import FirstmateError, UsageError
 from firstmate_tools.results import Answer
@@ -74,6 +75,7 @@ class FirstmateServer(MCPServer[Any]):
                 "server/discover": _HOUR,
             },
             extensions=[SkillsExtension(skills)],
+            request_state_security=_security(calls),
             subscriptions=False,
         )
         self.calls = calls
@@ -234,6 +236,12 @@ class FirstmateServer(MCPServer[Any]):
         return Completion(values=shown, total=len(found), has_more=len(found) > _COMPLETIONS)
 
 
+def _security(calls: Calls) -> RequestStateSecurity | None:
+    """So that a replica with the same key can take up what another one has asked; None for a key of this process."""
+    own = [hmac.digest(key, b"firstmate request state 1", "sha256") for key in calls.keys]
+    return RequestStateSecurity(keys=own) if own else None
+
+
 def _nobody(name: str, tokens: int) -> None:
     pass
 
@@ -253,9 +261,9 @@ def build(calls: Calls, runbooks: Library | None = None) -> FirstmateServer:
 
     Args:
         calls: the tools and the clusters that they may look at.
-        runbooks: those of this installation when left out.
+        runbooks: those of the calls when left out.
     """
-    server = FirstmateServer(calls, runbooks or library())
+    server = FirstmateServer(calls, runbooks or calls.runbooks)
     server.resource(
         SCHEME + "{slug}",
         name="runbook",

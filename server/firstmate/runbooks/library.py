@@ -1,10 +1,13 @@
 """The library of runbooks: where they lie, which there are, which one fits a slug or a cause.
 
-Tools, resources and the command line ask here. The folder is package data in a wheel (`firstmate/_runbooks`) and the
-repository's `runbooks/` in an editable install. Must never write.
+Tools, resources and the command line ask here. The folder of the bundled ones is package data in a wheel
+(`firstmate/_runbooks`) and the repository's `runbooks/` in an editable install; configuration adds folders of a team's
+own, of which the later ones win, slug by slug and cause by cause. Must never write, and never follow a link out of a
+folder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -33,21 +36,72 @@ def runbooks_folder(package: Path = _PACKAGE) -> Path:
     raise ConfigurationError("This installation has no runbooks.", "Install firstmate again.")
 
 
-class Library:
-    """The runbooks of one folder.
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a runbook comes from.
 
-    Args:
-        folder: holds `<slug>/SKILL.md`.
+    Attributes:
+        folder: that holds it.
+        bundled: whether it is one that firstmate brings.
+        replaces: the folders whose runbook of the same slug it stands in for.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
+    bundled: bool
+    replaces: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called where paths of this machine are nobody's business."""
+        return "bundled" if self.bundled else self.folder.name
+
+
+class Library:
+    """The runbooks of some folders.
+
+    Args:
+        folders: each holds `<slug>/SKILL.md`; later ones win.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
         self._parsed: dict[str, Runbook] = {}
 
     @cached_property
+    def _places(self) -> Mapping[str, Sequence[Path]]:
+        """The folders that have a slug, the one that wins last."""
+        found: dict[str, list[Path]] = {}
+        for folder in self._folders:
+            for path in folder.glob("*/SKILL.md"):
+                found.setdefault(path.parent.name, []).append(folder)
+        return dict(sorted(found.items()))
+
+    @property
     def slugs(self) -> Sequence[str]:
         """Every slug, sorted. Reads names only."""
-        return sorted(path.parent.name for path in self._folder.glob("*/SKILL.md"))
+        return list(self._places)
+
+    def provenance(self, slug: str) -> Provenance:
+        """Where the runbook of a slug comes from; there has to be one."""
+        *before, folder = self._places[slug]
+        return Provenance(folder, self.bundled(folder), tuple(before))
+
+    @staticmethod
+    def bundled(folder: Path) -> bool:
+        """Whether a folder is the one that firstmate brings."""
+        return folder == _bundled()
+
+    def _path(self, slug: str) -> Path:
+        """The file of a slug.
+
+        Raises:
+            RunbookError: a link leads out of its folder.
+        """
+        folder = self._places[slug][-1]
+        path = folder / slug / "SKILL.md"
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise RunbookError(f"{path} leads out of its folder.")
+        return path
 
     def get(self, slug: str) -> Runbook:
         """A runbook by its slug.
@@ -59,7 +113,7 @@ class Library:
         if slug not in self.slugs:
             raise UsageError(f"There is no runbook {clipped(slug, 100)!r}.", f"There are: {', '.join(self.slugs)}.")
         if slug not in self._parsed:
-            self._parsed[slug] = parse(self._folder / slug / "SKILL.md")
+            self._parsed[slug] = parse(self._path(slug))
         return self._parsed[slug]
 
     def every(self) -> Sequence[Runbook]:
@@ -77,7 +131,7 @@ class Library:
             RunbookError: one cannot be read.
         """
         try:
-            return [(self._folder / slug / "SKILL.md").read_bytes() for slug in self.slugs]
+            return [self._path(slug).read_bytes() for slug in self.slugs]
         except OSError as error:
             raise RunbookError(f"A runbook cannot be read: {error}.") from error
 
@@ -86,8 +140,12 @@ class Library:
         found: dict[str, str] = {}
         for runbook in self.every():
             for cause in runbook.causes:
-                if cause in found:
-                    raise RunbookError(f"{runbook.path}: the cause {cause} has a runbook already, {found[cause]}.")
+                if (other := found.get(cause)) is not None:
+                    mine, theirs = (self._folders.index(self._places[slug][-1]) for slug in (runbook.slug, other))
+                    if mine == theirs:
+                        raise RunbookError(f"{runbook.path}: the cause {cause} has a runbook already, {other}.")
+                    if mine < theirs:
+                        continue
                 found[cause] = runbook.slug
         return found
 
@@ -127,6 +185,29 @@ class Library:
 
 
 @cache
+def _bundled() -> Path | None:
+    try:
+        return runbooks_folder()
+    except ConfigurationError:
+        return None
+
+
+@cache
 def library() -> Library:
     """The runbooks that this installation brings."""
     return Library(runbooks_folder())
+
+
+def library_with(folders: Sequence[str | Path]) -> Library:
+    """The bundled runbooks, and those of some folders, of which the later ones win.
+
+    Raises:
+        ConfigurationError: one is no folder, or holds no runbook.
+    """
+    if not folders:
+        return library()
+    paths = [Path(one).expanduser().absolute() for one in folders]
+    for path in paths:
+        if not any(path.glob("*/SKILL.md")):
+            raise ConfigurationError(f"{path} holds no runbooks.", "A runbook is <slug>/SKILL.md in it.")
+    return Library(runbooks_folder(), *paths)
