@@ -3,7 +3,10 @@
 import pytest
 from builders import ago, deployment, event, facts_of, node, obj, pod
 
-from firstmate_tools.diagnosis.unwell import unwell
+from firstmate_tools.diagnosis.findings import Finding
+from firstmate_tools.diagnosis.link import Root
+from firstmate_tools.diagnosis.unwell import unexplained, unwell
+from firstmate_tools.refs import Ref
 
 DENIED = "pods \"db-0\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"
 
@@ -18,6 +21,45 @@ def leaving(seconds_ago, *finalizers):
 
 def job(*conditions):
     return obj("Job", "import", api="batch/v1", spec={"completions": 1}, status={"conditions": list(conditions)})
+
+
+def unready(kind, api, seconds=900, status="False", **rest):
+    said = {"type": "Ready", "status": status, "reason": "Odd", "message": "m", "lastTransitionTime": ago(seconds)}
+    return obj(kind, "web", api=api, spec=rest, status={"conditions": [said]})
+
+
+def degraded(seconds=900, **rest):
+    health = {"status": "Degraded", "message": "m", "lastTransitionTime": ago(seconds)}
+    return obj("Application", "web", api="argoproj.io/v1alpha1", spec={}, status={"health": health, **rest})
+
+
+PRODUCTS = [
+    ("Kustomization", "kustomize.toolkit.fluxcd.io/v1"),
+    ("Certificate", "cert-manager.io/v1"),
+    ("ExternalSecret", "external-secrets.io/v1"),
+    ("ScaledObject", "keda.sh/v1alpha1"),
+    ("NodePool", "karpenter.sh/v1"),
+    ("NodeClaim", "karpenter.sh/v1"),
+]
+
+
+@pytest.mark.parametrize(("kind", "api"), PRODUCTS)
+def test_a_product_that_says_that_it_is_not_ready_is_unwell_after_a_while(kind, api):
+    symptoms = {ref.kind: symptom for ref, symptom in unwell(facts_of(unready(kind, api))).items()}
+    assert symptoms == {kind: "not Ready: Odd: m"}
+    for well in (unready(kind, api, 60), unready(kind, api, status="True"), unready(kind, api, suspend=True)):
+        assert unwell(facts_of(well)) == {}
+
+
+def test_a_degraded_application_is_unwell_unless_a_cause_is_known_of_what_it_applies():
+    facts = facts_of(degraded())
+    assert [str(ref) for ref in unwell(facts)] == ["application/web"]
+    assert unwell(facts_of(degraded(60))) == {}
+    assert [one.symptom for one in unexplained(facts, [])] == ["Degraded: m"]
+    applied = degraded(resources=[{"kind": "Deployment", "namespace": "shop", "name": "web"}])
+    cause = Finding("image-not-found", Ref("Deployment", "shop", "web"), "critical", "certain", "gone", ())
+    assert unexplained(facts_of(applied), [Root(cause, ())]) == []
+    assert len(unexplained(facts, [Root(cause, ())])) == 1
 
 
 def condition(type_, status="True", reason="X"):

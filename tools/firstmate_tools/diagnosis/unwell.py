@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from firstmate_tools import fields, kinds, nodestate, podstate, rollout
+from firstmate_tools.customkinds import APPLICATION, CERTIFICATE_REQUEST, CHALLENGE, CUSTOM, HELM_CHART, ORDER
 from firstmate_tools.diagnosis import claims, leaving, lib, refusals, sicknodes, spent
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.link import Root
@@ -15,11 +16,16 @@ from firstmate_tools.text import untrusted
 
 LONG_LEAVING = timedelta(minutes=10)
 """How long after its deletion an object may still be there before that alone is unwell."""
+ISSUING = timedelta(hours=1)
+_PARTS = frozenset({CERTIFICATE_REQUEST, ORDER, CHALLENGE, HELM_CHART})
+"""What products make for objects that say themselves how they are."""
+SETTLING = timedelta(minutes=5)
+"""How long a product's object may say that it is not ready before that is more than a moment's state."""
 PROTECTED = frozenset({"kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"})
 
 
 def unwell(facts: Facts) -> dict[Ref, str]:
-    """Workloads, lone pods, claims and nodes in scope that are not as they should be, each with its symptom."""
+    """Whatever in scope is not as it should be, each with its symptom: workloads, claims, nodes, products' objects."""
     symptoms: dict[Ref, str] = {}
     for ref, symptom in (
         *_pods(facts),
@@ -29,6 +35,7 @@ def unwell(facts: Facts) -> dict[Ref, str]:
         *_nodes(facts),
         *_claims(facts),
         *_leaving(facts),
+        *_products(facts),
     ):
         symptoms.setdefault(ref, symptom)
     return symptoms
@@ -99,6 +106,49 @@ def _claims(facts: Facts) -> Symptoms:
         yield claims.ref(claim), f"{claims.phase(claim)}{': ' + rows[0].message if rows else ''}"
 
 
+def _products(facts: Facts) -> Symptoms:
+    """Objects of products that say themselves that they have not been well for a while, as far as they were read."""
+    for kind in CUSTOM:
+        if kind in _PARTS:
+            continue
+        for obj in facts.all(kind):
+            if podstate.terminating(obj) or fields.flag(obj, "spec", "suspend"):
+                continue
+            health, ready = fields.mapping(obj, "status", "health"), fields.condition(obj, "Ready")
+            if kind == APPLICATION:
+                if fields.text(health, "status") == "Degraded" and not _young(facts, obj, health):
+                    yield ref_of(obj, kind), f"Degraded: {fields.text(health, 'message')}".rstrip(": ")
+            elif ready.get("status") == "False" and not _young(facts, obj, ready) and not _issuing(facts, obj):
+                yield ref_of(obj, kind), f"not Ready: {fields.text(ready, 'reason')}: {fields.text(ready, 'message')}"
+
+
+def _issuing(facts: Facts, obj: fields.Obj) -> bool:
+    """Whether a certificate is on its way: an authority may take its time."""
+    issuing = fields.condition(obj, "Issuing")
+    return issuing.get("status") == "True" and _young(facts, obj, issuing, ISSUING)
+
+
+def _young(facts: Facts, obj: fields.Obj, state: fields.Obj, most: timedelta = SETTLING) -> bool:
+    """Whether it has only been so for a moment: no state is older than its object, whatever a copied one says."""
+    moments = fields.time_at(state, "lastTransitionTime"), fields.time_at(obj, "metadata", "creationTimestamp")
+    since = max((moment for moment in moments if moment is not None), default=None)
+    return since is not None and facts.now - since < most
+
+
+def _applies(facts: Facts, ref: Ref) -> set[Ref]:
+    """What an Application or a Kustomization has applied: whatever ails it ails these."""
+    obj = facts.get(ref) or {}
+    found = {
+        Ref(fields.text(one, "kind"), fields.text(one, "namespace"), fields.text(one, "name"))
+        for one in fields.items(obj, "status", "resources")
+    }
+    for entry in fields.items(obj, "status", "inventory", "entries"):  # `shop_cart_apps_Deployment`
+        parts = fields.text(entry, "id").split("_")
+        if len(parts) == 4:
+            found.add(Ref(parts[3], parts[0], parts[1]))
+    return found
+
+
 def _leaving(facts: Facts) -> Symptoms:
     """Namespaces and other objects that were deleted long ago and have not gone."""
     for namespace in leaving.namespaces(facts):
@@ -138,5 +188,5 @@ def unexplained(facts: Facts, roots: Iterable[Root]) -> list[Unexplained]:
     return [
         Unexplained(object=ObjectRef.of(ref), symptom=untrusted(symptom[:300]))
         for ref, symptom in sorted(unwell(facts).items())
-        if ref not in covered and (family is None or ref in family)
+        if ref not in covered and (family is None or ref in family) and not _applies(facts, ref) & covered
     ]
