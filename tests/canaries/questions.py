@@ -31,7 +31,8 @@ VALUES: dict[str, list[Any]] = {
     "container": ["app"],
     "matching": ["password", "ERROR", "token"],
     "reason": ["Failed", "Unhealthy"],
-    "runbook": ["crashloop-container-exits", "oomkilled"],
+    "runbook": ["oomkilled", "crashloop-container-exits", "service-no-endpoints"],
+    "params": [{"namespace": NS}, {"namespace": NS, "workload": "deployment/applied"}],
     "cluster": ["lab"],
 }  # fmt: skip
 """What arguments may be, by name, the first the most telling; others are taken from the doubles' examples."""

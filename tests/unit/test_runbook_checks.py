@@ -263,6 +263,12 @@ def test_the_last_step_of_the_document_has_to_say_where_it_goes() -> None:
     assert "is the last of the document and has no `then`" in one.what and one.line == 21
 
 
+def test_a_check_that_goes_the_same_way_either_way_is_told() -> None:
+    step = "id: look\ncheck: diagnose\n"
+    (one,) = found(WHOLE.replace(step, step + "expect: result.outcome\notherwise: which\n"))
+    assert one.what == "step look goes on to `which` whether it is as expected or not" and "`then`" in one.mend
+
+
 def test_a_result_is_not_there_where_its_tool_may_have_failed() -> None:
     text = WHOLE.replace('"${params.namespace}"}\n```', '"${params.namespace}"}\nunknown: call\n```', 1)
     (one,) = found(text)

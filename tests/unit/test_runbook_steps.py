@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from firstmate.runbooks.document import Runbook, RunbookError, parse, parsed, render
 from firstmate.runbooks.library import library, runbooks_folder
-from firstmate.runbooks.steps import KINDS, Step, StepError, read_step, written
+from firstmate.runbooks.steps import KINDS, Step, written
+from firstmate.runbooks.stepyaml import StepError, read_step
 
 PATH = Path("books/it-burns/SKILL.md")
 HEAD = """---

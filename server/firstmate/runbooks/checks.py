@@ -13,7 +13,7 @@ from firstmate.runbooks import flow
 from firstmate.runbooks.document import Runbook
 from firstmate.runbooks.problem import Problem
 from firstmate.runbooks.references import References
-from firstmate.runbooks.steps import NONE, Act, Conclude, Escalate, Placed, Step, Verify, Wait
+from firstmate.runbooks.steps import NONE, Act, Check, Conclude, Escalate, Placed, Step, Verify, Wait
 from firstmate_tools.actions import ActionSpec
 from firstmate_tools.diagnosis.cause import Cause
 from firstmate_tools.toolspec import ToolSpec
@@ -89,9 +89,16 @@ def _targets(book: _Book) -> Iterator[Problem]:
 
 
 def _ends(book: _Book) -> Iterator[Problem]:
-    """What an act and a verify have to lead to."""
+    """What an act and a verify have to lead to, and a check that chooses between two ways."""
     for placed in book.runbook.steps:
         step = placed.step
+        then = step.then or flow.after(book.runbook, step.id) if isinstance(step, Check) else ""
+        if isinstance(step, Check) and step.otherwise is not None and step.otherwise == then:
+            yield Problem(
+                placed.line_of("otherwise"),
+                f"step {step.id} goes on to `{then}` whether it is as expected or not",
+                "say `then`, or leave `expect` out",
+            )
         if isinstance(step, Act) and not isinstance(_at(book, step.verify), Verify | Wait | None):
             yield Problem(
                 placed.line_of("verify"), f"`verify: {step.verify}` is no verify step", "name one, or a wait before it"

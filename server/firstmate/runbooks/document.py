@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from firstmate.runbooks.steps import FENCE, Placed, Step, StepError, read_step, written
+from firstmate.runbooks.steps import FENCE, Placed, Step, written
+from firstmate.runbooks.stepyaml import StepError, read_step
 from firstmate_tools.errors import ConfigurationError
 
 BLOCK = "yaml runbook"
