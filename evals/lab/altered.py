@@ -78,9 +78,12 @@ def new_names(held: Held) -> dict[str, str]:
                 found |= _names_in(one)
         elif resource == "nodes":
             nodes |= {str(one["metadata"]["name"]) for one in rows}
+    if any(held.of("certificatesigningrequests.certificates.k8s.io")):
+        nodes.clear()  # requests hold the names of nodes encoded
     tellable = {name for name in nodes if len(name) > 5 and not name.isalpha()}
+    chosen = {*filter(_may_go, found), *tellable}
     # Within the word, not before it: what is sorted by names stays in its order beside names that are kept.
-    return {name: f"{name[0]}q{name[1:]}" for name in {*filter(_may_go, found), *tellable}}
+    return {name: f"{name[0]}q{name[1:]}" for name in chosen}
 
 
 def _names_in(one: Obj) -> set[str]:
@@ -129,12 +132,18 @@ def renamed(held: Held, names: dict[str, str]) -> Held:
     return Held(
         manifest,
         {
-            (resource, new(place)): copy.deepcopy(rows) if resource in GROUPS else value(rows)
+            (resource, new(place)): [_regrouped(value(one), one) for one in rows] if resource in GROUPS else value(rows)
             for (resource, place), rows in held.objects.items()
         },
         {(new(place), new(pod), new(file)): new(text) for (place, pod, file), text in held.logs.items()},
         held.rest,
     )
+
+
+def _regrouped(new: Obj, old: Obj) -> Obj:
+    """What is called by an API group, under its own name and of its own group again."""
+    spec = {**new.get("spec", {}), **{k: v for k, v in old.get("spec", {}).items() if k in {"group", "names"}}}
+    return {**new, "metadata": {**new["metadata"], "name": old["metadata"]["name"]}, "spec": spec}
 
 
 # --- healthy company
@@ -286,7 +295,7 @@ def split(held: Held) -> Held | None:
         for pod in held.objects.get(("pods", place), ()):
             owner = next((o for o in pod["metadata"].get("ownerReferences") or () if o.get("controller")), {})
             if owner.get("kind") not in _SPLIT:
-                continue
+                return None  # its share of a node that has twice the room would be another
             if _alone(pod):
                 return None
             copies[pod["metadata"]["name"]] = _copy_pod(more, place, pod)
