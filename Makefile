@@ -4,9 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCK := requirements.lock
 LOCK_TEST := requirements-test.lock
+LOCK_SEMANTIC := requirements-semantic.lock
+VENV_SEMANTIC ?= .venv-semantic
 
 
-.PHONY: demo test conformance prometheus evals demo-snapshot bench lint lock clean
+.PHONY: demo test conformance prometheus evals retrieval test-semantic demo-snapshot bench lint lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/firstmate demo
@@ -26,6 +28,16 @@ prometheus: $(VENV)/.installed-test
 
 evals: $(VENV)/.installed-test
 	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot --check-invariance
+	$(BIN)/python -m evals.retrieval run --encoder none --floors
+
+# Search of the runbooks by words, scored on our questions; `test-semantic` has the same by meaning.
+retrieval: $(VENV)/.installed-test
+	$(BIN)/python -m evals.retrieval run --encoder none --floors
+
+# The extra `semantic`, installed for real into an environment of its own.
+test-semantic: $(VENV_SEMANTIC)/.installed-semantic
+	FIRSTMATE_REQUIRE_SEMANTIC=1 $(VENV_SEMANTIC)/bin/python -m pytest -q tests/semantic
+	$(VENV_SEMANTIC)/bin/python -m evals.retrieval run --encoder onnx --floors
 
 # Records the demo anew from its scenario in the lab. The file ships in the wheel.
 demo-snapshot: $(VENV)/.installed-test
@@ -52,10 +64,17 @@ $(VENV)/.installed-test: $(VENV)/.installed $(LOCK_TEST)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r $(LOCK_TEST)
 	touch $@
 
+$(VENV_SEMANTIC)/.installed-semantic: $(LOCK_SEMANTIC) pyproject.toml
+	test -x $(VENV_SEMANTIC)/bin/python || $(PYTHON) -m venv $(VENV_SEMANTIC)
+	$(VENV_SEMANTIC)/bin/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r $(LOCK_SEMANTIC)
+	$(VENV_SEMANTIC)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@
+
 # Versions and hashes, no addresses. Needs `uv`, which only this target uses.
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o $(LOCK) pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra test -o $(LOCK_TEST) pyproject.toml
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra semantic --extra semantic-test -o $(LOCK_SEMANTIC) pyproject.toml
 
 clean:
 	rm -rf $(VENV) dist build

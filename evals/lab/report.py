@@ -110,9 +110,10 @@ def read_floors(path: Path) -> dict[str, float]:
         LabError: not readable, or a name that is no floor.
     """
     try:
-        floors: dict[str, Any] = tomllib.loads(path.read_text())
+        read: dict[str, Any] = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise LabError(f"{path}: {error}") from error
+    floors = {name: value for name, value in read.items() if not isinstance(value, dict)}  # tables are of other evals
     known = (*_AT_LEAST, *_AT_MOST)
     for name, value in floors.items():
         if name not in known or isinstance(value, bool) or not isinstance(value, int | float):

@@ -17,7 +17,7 @@ from pathlib import Path
 from evals.retrieval.questions import SPLITS, Question, askable, load
 from evals.retrieval.score import Answered, Figures, figures
 from firstmate.runbooks.library import library
-from firstmate.runbooks.search.engine import Engine
+from firstmate.runbooks.search.engine import Engine, Found
 from firstmate.runbooks.search.store import Store
 
 FLOORS = Path(__file__).parents[1] / "floors.toml"
@@ -44,7 +44,7 @@ def _learn() -> None:
     engine = Engine(library())
     assert engine.prepare(_PATIENCE_S), "learning needs the extra `semantic`"
     questions = [one for one in askable(load(), library().slugs) if one.split == "dev"]
-    write({"lexical": learn(engine, questions, meaning=False), "fused": learn(engine, questions, meaning=True)})
+    write(learn(engine, questions))
     print(f"learnt from {len(questions)} questions of the split dev")
 
 
@@ -62,8 +62,9 @@ def _run(encoder: str | None, floors: bool, misses: bool) -> None:
         began = time.perf_counter()
         if fused.prepare(_PATIENCE_S):
             print(f"meaning ready after {time.perf_counter() - began:.2f} s: {fused.search('warm').model}")
-            ways["meaning"] = lambda text: _by_meaning(fused, text)
-            ways["fused"] = lambda text: _asked(fused, text)
+            kept_for: dict[str, Found] = {}
+            ways["fused"] = lambda text: _asked(fused, text, kept_for)
+            ways["meaning"] = lambda text: _by_meaning(kept_for[text])
     failures: list[str] = []
     kept = tomllib.loads(FLOORS.read_text(encoding="utf-8")).get("retrieval", {})
     for name, way in ways.items():
@@ -81,15 +82,16 @@ def _run(encoder: str | None, floors: bool, misses: bool) -> None:
         raise SystemExit("\n".join(failures))
 
 
-def _asked(engine: Engine, text: str) -> tuple[Sequence[str], bool]:
-    ranked = engine.search(text).ranked
-    return [*ranked.scores], ranked.none_fits
+def _asked(engine: Engine, text: str, keep: dict[str, Found] | None = None) -> tuple[Sequence[str], bool]:
+    found = engine.search(text)
+    if keep is not None:
+        keep[text] = found
+    return [*found.ranked.scores], found.ranked.none_fits
 
 
-def _by_meaning(engine: Engine, text: str) -> tuple[Sequence[str], bool]:
-    """By the mean of the two nearest passages alone, which the fused order weighs in."""
-    near = engine.search(text).heard.meanings
-    assert near is not None or not text.strip()
+def _by_meaning(found: Found) -> tuple[Sequence[str], bool]:
+    """By the mean of the two nearest passages alone, which the fused order weighs in. Read from the fused search."""
+    near = found.heard.meanings
     return sorted(near.runbooks, key=lambda slug: -near.runbooks[slug][1]) if near else [], False
 
 

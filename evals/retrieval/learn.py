@@ -21,13 +21,21 @@ FILE = Path(ranking.__file__).with_name("weights.toml")
 LOST = 0.025
 FLOORS = {"alert": 0.5, "named": 4.0, "text": 0.0, "pattern": 0.0, "documents": 0.0, "phrases": 0.0, "meaning": 0.0}
 """What a weight has at least: our questions hardly name a runbook, cause or bare alert, and exact links come first."""
+AGAINST = frozenset({"phrase_cover", "document_cover", "best_link", "known_share", "lead", "meaning", "meaning_lead"})
+"""Signs that something fits: they may only speak against "none", all others only for it. So few questions cannot teach
+the opposite."""
 FOLDS, SEEDS = 5, 5
 
 
-def learn(engine: Engine, questions: Sequence[Question], meaning: bool) -> str:
-    """One section of weights.toml."""
+def learn(engine: Engine, questions: Sequence[Question]) -> dict[str, str]:
+    """The sections of weights.toml."""
     assert all(one.split == "dev" for one in questions)
-    heard = [_without(engine.search(one.question).heard, meaning) for one in questions]
+    heard = [engine.hear(one.question)[0] for one in questions]
+    return {name: _section(questions, heard, meaning) for name, meaning in (("lexical", False), ("fused", True))}
+
+
+def _section(questions: Sequence[Question], whole: Sequence[Heard], meaning: bool) -> str:
+    heard = [_without(one, meaning) for one in whole]
     features = np.array([[ranking.features(one)[slug] for slug in one.slugs] for one in heard])
     right = np.array([[float(slug in q.runbooks) for slug in h.slugs] for q, h in zip(questions, heard, strict=True)])
     having = right.sum(1) > 0
@@ -80,12 +88,15 @@ def _none(table: np.ndarray, lacking: np.ndarray, steps: int = 1500) -> np.ndarr
     rows = np.c_[(table - mean) / spread, np.ones(len(table))]
     counts = np.where(lacking == 1, len(lacking) / (2 * lacking.sum()), len(lacking) / (2 * (1 - lacking).sum()))
     weights = np.zeros(rows.shape[1])
+    against = np.array([name in AGAINST for name in SIGNS] + [False])
+    towards = np.array([name not in AGAINST for name in SIGNS] + [False])
     first = second = np.zeros_like(weights)
     for step in range(1, steps + 1):
         likely = 1 / (1 + np.exp(-rows @ weights))
         slope = (rows * ((likely - lacking) * counts)[:, None]).mean(0) + 0.02 * np.r_[weights[:-1], 0]
         first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope**2
         weights = weights - 0.05 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
+        weights = np.where(against, np.minimum(weights, 0), np.where(towards, np.maximum(weights, 0), weights))
     plain = weights[:-1] / spread
     return np.r_[plain, weights[-1] - plain @ mean]
 

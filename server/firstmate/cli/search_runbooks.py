@@ -4,13 +4,15 @@ A command lives for one question, so that it waits a moment for meaning to be lo
 `prepare`, once, for instance where a container image is built.
 """
 
+import asyncio
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from firstmate.answers import Tree
-from firstmate.cli.options import Config, Context, Kubeconfig, Namespace, Output, Runbooks, Snapshot, given
+from firstmate.cli.options import Config, Context, Flags, Kubeconfig, Namespace, Output, Runbooks, Snapshot, given
 
 WAIT_S = 2.0
 """Seconds for meaning to be loaded from what was prepared; a third of one is usual."""
@@ -26,9 +28,9 @@ def search(
     kubeconfig: Kubeconfig = None,
     snapshot: Snapshot = None,
     namespace: Namespace = None,
+    runbooks: Runbooks = None,
     format: Output = None,
     config: Config = None,
-    runbooks: Runbooks = None,
 ) -> None:
     flags = given(
         ctx,
@@ -36,17 +38,13 @@ def search(
         kubeconfig=kubeconfig,
         snapshot=snapshot,
         namespace=namespace,
+        runbooks=runbooks,
         format=format,
         config=config,
-        runbooks=runbooks,
     )
-    from firstmate.cli.asking import ask
-    from firstmate.runbooks.search.engine import engine
-
     text = sys.stdin.read() if query == "-" else query
-    engine().prepare(WAIT_S)
     arguments: dict[str, object] = {"query": text, "limit": limit, "scope": scope, "namespace": flags.namespace}
-    found = ask(flags, "search_runbooks", {name: value for name, value in arguments.items() if value is not None})
+    found = asyncio.run(_ask(flags, {name: value for name, value in arguments.items() if value is not None}))
     if flags.format == "json":
         from firstmate.answers import pretty
 
@@ -55,11 +53,21 @@ def search(
         typer.echo("\n".join(_lines(found, bold="**" if flags.format == "markdown" else "")))
 
 
-def prepare() -> None:
+async def _ask(flags: Flags, arguments: Mapping[str, object]) -> Tree:
+    from firstmate.answers import tree_of
+    from firstmate.cli.asking import asking
+    from firstmate.runbooks.search.engine import engine
+
+    async with asking(flags) as calls:
+        await asyncio.to_thread(engine(calls.runbooks).prepare, WAIT_S)
+        return tree_of(await calls.call("search_runbooks", arguments))
+
+
+def prepare(ctx: typer.Context, runbooks: Runbooks = None, config: Config = None) -> None:
     from firstmate.runbooks.search.engine import engine
     from firstmate.runbooks.search.store import folder
 
-    ready = engine().prepare(_PREPARE_S)
+    ready = engine(given(ctx, runbooks=runbooks, config=config).library()).prepare(_PREPARE_S)
     what = "by words and by meaning" if ready else "by words; meaning needs: pip install 'firstmate[semantic]'"
     typer.echo(f"Search is ready {what}. What it needs lies in {folder()}.")
 

@@ -6,21 +6,22 @@ cluster shows move up; where it cannot be asked, the answer says so and stands o
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, cast
 
 from pydantic import Field
 
 from firstmate.runbooks.library import Library
-from firstmate.runbooks.search.engine import Found, engine
-from firstmate.runbooks.search.reasons import Reasons
 from firstmate_tools.diagnose import rule_reads
 from firstmate_tools.errors import ReadError, UsageError
 from firstmate_tools.results import Answer, Coverage, Model, NotChecked
 from firstmate_tools.text import Words, inline
 from firstmate_tools.toolspec import tool
 
-_ROOT, _EXPLAINED = 2.0, 0.7
-"""What a cause that the cluster shows adds to its runbook's score: as much as a strong link, and as a weak one."""
+if TYPE_CHECKING:  # search loads SQLite, which a server that starts does not need
+    from firstmate.runbooks.search.engine import Found
+
+_SHOWN = 2.0
+"""What a cause that the cluster shows adds to its runbook's score: more than any known error text."""
 
 
 class Asking(Protocol):
@@ -77,8 +78,7 @@ async def search_runbooks(
         shown, left = await _shown(asking, scope, namespace, cluster)
         checked = ["runbooks"] if left else ["runbooks", "what the cluster shows"]
         coverage = coverage.model_copy(update={"checked": checked, "not_checked": left})
-    found = await asyncio.to_thread(engine().search, query, {slug: one[0] for slug, one in shown.items()})
-    return await asyncio.to_thread(_told, query, found, shown, limit, coverage)
+    return await asyncio.to_thread(_answer, asking.runbooks, query, shown, limit, coverage)
 
 
 async def _shown(
@@ -95,15 +95,9 @@ async def _shown(
     added: dict[str, tuple[float, str]] = {}
     for root in cast("list[dict[str, Any]]", tree.get("root_causes", [])):
         if root["severity"] != "info":
-            _add(
-                added, str(root["runbook"]), _ROOT, f"the cluster shows {root['cause']} now: {_object(root['object'])}"
-            )
+            words = f"the cluster shows {root['cause']} now: {_object(root['object'])}"
+            added.setdefault(str(root["runbook"]), (_SHOWN, words))
     return added, []
-
-
-def _add(added: dict[str, tuple[float, str]], slug: str, weight: float, words: str) -> None:
-    if slug not in added:
-        added[slug] = (weight, words)
 
 
 def _object(ref: Mapping[str, Any]) -> str:
@@ -111,17 +105,22 @@ def _object(ref: Mapping[str, Any]) -> str:
     return f"{ref['kind']} {inline(place + str(ref['name']))}"
 
 
-def _told(
-    query: str, found: Found, shown: Mapping[str, tuple[float, str]], limit: int, coverage: Coverage
+def _answer(
+    books: Library, query: str, shown: Mapping[str, tuple[float, str]], limit: int, coverage: Coverage
 ) -> RunbookHits:
-    reasons = Reasons(engine(), found)
+    from firstmate.runbooks.search.engine import engine
+    from firstmate.runbooks.search.reasons import Reasons
+
+    searching = engine(books)
+    found = searching.search(query, {slug: one[0] for slug, one in shown.items()})
+    reasons = Reasons(searching, found)
     first = [*found.ranked.scores][:limit]
     left = [*coverage.not_checked, *_unheard(found)]
     whole = coverage.model_copy(update={"not_checked": left, "returned": len(first), "total": len(found.heard.slugs)})
     searched = f"by words and by meaning ({found.model})" if found.mode == "fused" else "by words, not by meaning"
     if found.ranked.none_fits:
         misses = (
-            [NearMiss(slug=slug, title=engine().title(slug), why_not=reasons.why_not(slug)) for slug in first[:3]]
+            [NearMiss(slug=slug, title=searching.title(slug), why_not=reasons.why_not(slug)) for slug in first[:3]]
             if query.strip()
             else []
         )
@@ -135,7 +134,7 @@ def _told(
     hits = [
         Hit(
             slug=slug,
-            title=engine().title(slug),
+            title=searching.title(slug),
             score=round(found.ranked.shares[slug], 3),
             why=[*([shown[slug][1]] if slug in shown else []), *reasons.why(slug)],
         )
@@ -144,7 +143,7 @@ def _told(
     return RunbookHits(runbooks=hits, none_fits=False, searched=searched, coverage=whole)
 
 
-def _unheard(found: Found) -> Sequence[NotChecked]:
+def _unheard(found: "Found") -> Sequence[NotChecked]:
     """Why meaning was not asked, where it was not."""
     what = "meaning of the question"
     if found.mode == "fused" or not found.heard.words.terms:

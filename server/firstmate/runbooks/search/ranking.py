@@ -20,20 +20,20 @@ from firstmate.runbooks.search.semantic import Meanings
 
 FEATURES = ("documents", "phrases", "meaning", "text", "pattern", "alert", "named")
 SIGNS = (
-    "best_document",
-    "best_phrase",
+    "phrase_cover",
+    "document_cover",
+    "topic_lead",
+    "topic_nearer",
     "best_link",
     "known_share",
+    "foreign_share",
     "lead",
-    "top",
-    "length",
-    "topic_phrase",
-    "topic_lead",
-    "foreign",
     "meaning",
     "topic_meaning",
     "meaning_lead",
 )
+_SHORT = 4
+"""Terms of a question that is hardly more than a name."""
 _KINDS = {
     "text": ("text",),
     "pattern": ("event", "log"),
@@ -121,17 +121,18 @@ def signs(heard: Heard, scores: Mapping[str, float]) -> tuple[float, ...]:
     phrase, topic = max(words.phrases.values(), default=0.0), max(words.topics.values(), default=0.0)
     best = max((one[0] for one in near.runbooks.values()), default=0.0) if near else 0.0
     other = near.topic[1] if near else 0.0
+    document = max(words.documents.values(), default=0.0)
+    most = max(words.possible, 1e-6)
     return (
-        math.log1p(max(words.documents.values(), default=0.0)),
-        math.log1p(phrase),
+        # Of what could match: raw scores grow with the length of a question, which says nothing of whether one fits.
+        phrase / most,
+        document / most,
+        max(0.0, topic - phrase) / most,
+        float(topic > phrase),
         max((link.weight for link in heard.links.get(top, ())), default=0.0),
         len([term for term in plain if term in words.known]) / max(1, len(plain)),
+        len([term for term in plain if term in words.foreign]) / max(1, len(plain)),
         ordered[0] - ordered[1],
-        ordered[0],
-        math.log1p(len(plain)),
-        math.log1p(topic),
-        math.log1p(phrase) - math.log1p(topic),
-        float(len([term for term in plain if term in words.foreign])),
         best,
         other,
         best - other,
@@ -174,7 +175,23 @@ def rank(heard: Heard, shown: Mapping[str, float] | None = None) -> Ranked:
     powers = {slug: math.exp(score - most) for slug, score in scores.items()}
     total = sum(powers.values())
     shares = {slug: power / total for slug, power in powers.items()}
-    return Ranked(scores, shares, nothing, nothing > by.threshold and not named)
+    heeded = bool(shown) and not _elsewhere(heard)  # what the cluster shows answers a vague question, not a foreign one
+    kept = named or heeded or _short_and_known(heard)
+    return Ranked(scores, shares, nothing, nothing > by.threshold and not kept)
+
+
+def _short_and_known(heard: Heard) -> bool:
+    """Whether a question is too short to be judged, and all of it is what runbooks speak of: then they are offered."""
+    plain = [term for term in heard.words.terms if not term.startswith("+")]
+    return len(plain) <= _SHORT and all(term in heard.words.known for term in plain) and not _elsewhere(heard)
+
+
+def _elsewhere(heard: Heard) -> bool:
+    """Whether a topic without a runbook is nearer than every runbook."""
+    near, words = heard.meanings, heard.words
+    if near is not None:
+        return near.topic[1] > max(one[0] for one in near.runbooks.values())
+    return max(words.topics.values(), default=0.0) > max(words.phrases.values(), default=0.0)
 
 
 def _linked(links: Sequence[Link], kind: str) -> float:
