@@ -121,6 +121,7 @@ EXAMPLES = {
     "name": "web",
     "pod": "web",
     "error": "ImagePullBackOff",
+    "query": "ImagePullBackOff",
 }
 """What a tool's required arguments may be in the shop; a tool that needs another one adds it here."""
 

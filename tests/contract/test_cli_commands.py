@@ -52,7 +52,8 @@ def test_a_mistyped_command_is_told_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("spec", all_tools(), ids=lambda spec: spec.name)
 def test_every_tool_can_be_called_from_the_shell(spec: ToolSpec, snapshot: str) -> None:
-    command = ["tools", "call", spec.name, *(f"{k}={v}" for k, v in needed(spec).items()), "--snapshot", snapshot]
+    words = {name: v if isinstance(v, str) else json.dumps(v) for name, v in needed(spec).items()}
+    command = ["tools", "call", spec.name, *(f"{k}={v}" for k, v in words.items()), "--snapshot", snapshot]
     ran = run(*command)
     assert ran.code == 0, ran.err
     tree = json.loads(ran.out)

@@ -151,6 +151,16 @@ async def test_a_run_stops_at_its_question_and_ends_in_a_proposal(tmp_path: Path
     assert at_once["proposal"] == done["proposal"]
 
 
+async def test_what_the_cluster_said_is_fenced_and_our_own_words_are_not(tmp_path: Path) -> None:
+    given = calls(tmp_path)
+    answer = await given.call("run_runbook", {"runbook": "no-image", "params": SHOP})
+    tree = egress.answer(answer, given.find("run_runbook"))
+    mark = str(tree["untrusted"]).partition(">")[0][1:]
+    text = tree["question"]["text"]
+    assert text.startswith("Which tag of cart works? <" + mark + ">") and text.endswith(f"</{mark}>")
+    assert tree["visited"][1]["outcome"] == "no such image"
+
+
 async def test_one_step_at_a_time_comes_to_the_same_end(tmp_path: Path) -> None:
     given = calls(tmp_path)
     found = await run(given, params=SHOP, answers={"tag": "3"}, one_step=True)
