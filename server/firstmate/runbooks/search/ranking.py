@@ -164,8 +164,8 @@ def rank(heard: Heard, shown: Mapping[str, float] | None = None) -> Ranked:
         shown: what the cluster adds to runbooks whose causes it shows, by slug.
     """
     by = weights(heard.meanings is not None)
-    scores = ordered(heard, by, shown)
     asked = ordered(heard, by)
+    scores = ordered(heard, by, shown) if shown else asked
     if not scores or not (heard.words.known or heard.links):
         return Ranked(scores, dict.fromkeys(scores, 0.0), 1.0, True)
     values = dict(zip(SIGNS, signs(heard, asked), strict=True))
