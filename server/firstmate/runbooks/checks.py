@@ -134,7 +134,7 @@ def _subjects(book: _Book, causes: Mapping[str, Cause]) -> Iterator[Problem]:
     slugs = {cause.runbook for cause in causes.values()} | {runbook.slug}
     for placed in runbook.steps:
         step = placed.step
-        if isinstance(step, Act):
+        if isinstance(step, Act | Escalate) and step.cause is not None:
             yield from _cause(runbook, placed, "cause", step.cause, causes)
         if not isinstance(step, Conclude):
             continue

@@ -128,7 +128,7 @@ async def advance(run: Run, call: Call, now: datetime) -> None:
             case Escalate():
                 whom = told(step.escalate, run.scope())
                 over = HandOver(to=whom, hand_over=[told(one, run.scope()) for one in step.hand_over])
-                end = End(ended="escalated", because=told(step.because, run.scope()), escalate=over)
+                end = End(ended="escalated", cause=step.cause, because=told(step.because, run.scope()), escalate=over)
                 _finish(run, step, own(f"escalates to {whom}"), end)
     except ExpressionError as error:
         _unknown(run, step, f"an expression could not be evaluated: {inline(error)}")

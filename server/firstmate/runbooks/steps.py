@@ -168,12 +168,13 @@ class Conclude(StepBase):
 
 
 class Escalate(StepBase):
-    """Ends the run with somebody to call."""
+    """Ends the run with somebody to call; with the cause, where that is known and only the mend is not."""
 
     kind: ClassVar[StepKind] = "escalate"
     sections: ClassVar[tuple[str, ...]] = ("Diagnose", "Escalate")
 
     escalate: Template
+    cause: Slug | None = None
     hand_over: tuple[Template, ...] = ()
     because: Template
 
