@@ -141,6 +141,12 @@ def test_a_sound_runbook_has_no_problems() -> None:
             "did you mean",
         ),
         ("check: diagnose", "check: diagnos", "`diagnos` is no tool that only reads", "did you mean `diagnose`?"),
+        (
+            "check: diagnose\narguments: {s",
+            "check: get\narguments: {kind: poddd, s",
+            "nobody knows the kind `poddd`",
+            "",
+        ),
         ("check: diagnose", "check: run_runbook", "`run_runbook` is no tool that only reads", ""),
         (
             "act: set-resources",

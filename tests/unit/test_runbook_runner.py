@@ -11,7 +11,14 @@ from firstmate.runbooks.document import Runbook, parsed
 from firstmate.runbooks.drive import drive
 from firstmate.runbooks.given import answers, parameters
 from firstmate.runbooks.runner import PAUSE_S, Run, advance, begin
-from firstmate_tools.errors import DeniedError, FirstmateError, NotInstalledError, ObjectNotFoundError, UsageError
+from firstmate_tools.errors import (
+    DeniedError,
+    FirstmateError,
+    NotInstalledError,
+    ObjectNotFoundError,
+    UnknownKindError,
+    UsageError,
+)
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -165,7 +172,10 @@ async def test_a_tool_that_fails_leads_to_unknown_or_ends_the_run() -> None:
     }
 
 
-@pytest.mark.parametrize("fact", [ObjectNotFoundError("There is none."), NotInstalledError("No such kind.")])
+@pytest.mark.parametrize(
+    "fact",
+    [ObjectNotFoundError("There is none."), NotInstalledError("No such kind."), UnknownKindError("No such kind.")],
+)
 async def test_an_object_that_is_not_there_is_a_fact(fact: FirstmateError) -> None:
     check = {**LOOK, "check": "get", "expect": "result.object", "then": "fire", "otherwise": "nothing"}
     assert seen(await ran(book(check, FIRE, NONE), fact))[1][0] == "nothing"

@@ -2,7 +2,8 @@
 
     FirstmateError                     says what happened, to what, and what to do next
     ├── UsageError                     the caller's words are off: unknown scope, bad name, bad argument
-    │   └── UnknownClusterError        no such cluster in the configuration
+    │   ├── UnknownClusterError        no such cluster in the configuration
+    │   └── UnknownKindError           the cluster serves no such kind: misspelt, or not installed
     ├── ConfigurationError             kubeconfig, settings or snapshot file cannot be used
     │   └── SnapshotError              a snapshot that is damaged, hostile or not a snapshot
     ├── ReadError                      a read did not give an answer: becomes an entry of `not_checked`, never "empty"
@@ -49,6 +50,10 @@ class UsageError(FirstmateError):
 
 class UnknownClusterError(UsageError):
     """The named cluster is not configured; the hint lists those that are."""
+
+
+class UnknownKindError(UsageError):
+    """A cluster serves no kind of this name: it is misspelt, or what defines it is not installed."""
 
 
 class ConfigurationError(FirstmateError):

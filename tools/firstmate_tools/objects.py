@@ -9,7 +9,7 @@ from pydantic import Field
 
 from firstmate_tools import fields, kinds
 from firstmate_tools.cluster.base import Cluster
-from firstmate_tools.errors import ReadError, UsageError
+from firstmate_tools.errors import ReadError, UnknownKindError, UsageError
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import CUSTOM_RESOURCE_DEFINITION, SECRET, Kind
 from firstmate_tools.paging import onward, resume
@@ -111,7 +111,7 @@ async def _kind(cluster: Cluster, name: str) -> Kind:
     if match is None:
         every = {near for kind in served for near in (kind.plural, kind.kind.lower(), kind.resource)}
         near = difflib.get_close_matches(wanted, sorted(every), 4, 0.6)
-        raise UsageError(
+        raise UnknownKindError(
             f"Cluster {cluster.identity.name} serves no kind {name!r}.",
             f"Near: {', '.join(near)}." if near else "Is what defines it installed? Look at its spelling.",
         )

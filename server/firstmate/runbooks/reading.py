@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from firstmate_tools.errors import FirstmateError, ObjectNotFoundError, ReadError, Why
+from firstmate_tools.errors import FirstmateError, ObjectNotFoundError, ReadError, UnknownKindError, Why
 from firstmate_tools.text import inline, quoting
 
 Call = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, Any]]]
@@ -41,7 +41,7 @@ async def asked(tool: str, arguments: Mapping[str, object], call: Call) -> Asked
         result = await call(tool, arguments)
     except FirstmateError as error:
         words = quoting(error.message, error.said)
-        absent = isinstance(error, ObjectNotFoundError)
+        absent = isinstance(error, ObjectNotFoundError | UnknownKindError)
         if absent or (isinstance(error, ReadError) and error.why not in COUNTS):
             return Asked({}, said=words)
         return Asked(None, f"{tool} gave no answer: {words}", [words])

@@ -20,6 +20,7 @@ from firstmate.runbooks.shapes import PARAMETERS, Shape, object_of, of_annotatio
 from firstmate.runbooks.steps import Act, Answer, Ask, Check, Conclude, Decide, Escalate, Placed, Verify, Wait
 from firstmate.runbooks.typed import type_of
 from firstmate_tools.actions import ActionSpec
+from firstmate_tools.customkinds import named
 from firstmate_tools.diagnosis.cause import Cause
 from firstmate_tools.toolspec import ToolSpec
 
@@ -156,6 +157,10 @@ class References:
             line = placed.line_of("arguments", CLUSTER)
             yield Problem(line, f"step {placed.step.id}: the cluster is that of the run", "leave `cluster` out")
         yield from self._handed(placed, name, model_of(spec), arguments, ("arguments",), scope)
+        kind = arguments.get("kind")
+        if isinstance(kind, str) and not any(expressions_in(kind)) and "." not in kind and named(kind) is None:
+            words = f"nobody knows the kind `{kind}`"
+            yield _told(placed, ("arguments", "kind"), words, "write it as kubectl does, with its group if it has one")
 
     def _action(
         self, placed: Placed, name: str, parameters: Mapping[str, Any], scope: Shape, above: Path
