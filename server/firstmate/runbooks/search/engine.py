@@ -136,7 +136,7 @@ class Engine:
                 return read(rows), LexicalIndex.opened(kept)
             except (ValidationError, sqlite3.Error):
                 pass  # damaged: made anew
-        made = documents(self._books.every(), {slug: cause.title for slug, cause in CAUSES.items()}, phrases(ASKED))
+        made = documents(self._books.sound(), {slug: cause.title for slug, cause in CAUSES.items()}, phrases(ASKED))
         index = LexicalIndex.build(made, phrases(ELSEWHERE))
         self._store.keep("documents", key, written(made))
         self._store.keep("index", key, index.content())

@@ -175,7 +175,10 @@ def rank(heard: Heard, shown: Mapping[str, float] | None = None) -> Ranked:
     powers = {slug: math.exp(score - most) for slug, score in scores.items()}
     total = sum(powers.values())
     shares = {slug: power / total for slug, power in powers.items()}
-    heeded = bool(shown) and not _elsewhere(heard)  # what the cluster shows answers a vague question, not a foreign one
+    # What the cluster shows answers a vague question, not a foreign one. Words tell a foreign one only where it has one
+    # that no runbook has: "deployment" stands in topics, too.
+    foreign = _elsewhere(heard) and (heard.meanings is not None or bool(heard.words.foreign))
+    heeded = bool(shown) and not foreign
     kept = named or heeded or _short_and_known(heard)
     return Ranked(scores, shares, nothing, nothing > by.threshold and not kept)
 
