@@ -178,7 +178,7 @@ async def test_what_names_nothing_is_invalid_params_with_a_hint(client: Client) 
         assert caught.value.error.code == -32602
         return caught.value.error.message
 
-    assert "Runbooks: " in await refused("resources/read", uri="runbook://nothing-like-it")
+    assert "Runbooks: " in await refused("resources/read", uri="runbook://zzzzzzzz")
     assert "skills/list names what there is" in await refused("resources/read", uri="skill://nothing/SKILL.md")
     assert "skills/list names those that are" in await refused("skills/get", uri="skill://nothing/SKILL.md")
     assert "is not a folder" in await refused("resources/directory/read", uri="skill://oomkilled/SKILL.md")

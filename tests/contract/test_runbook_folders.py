@@ -68,6 +68,19 @@ def test_a_link_out_of_a_folder_is_not_followed(tmp_path: Path) -> None:
         Library(folder).get("fire")
 
 
+def test_one_that_is_damaged_keeps_nobody_from_the_others_and_is_named_without_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = book(book(tmp_path / "ours", "fire"), "smoke", "smoke")
+    (folder / "fire" / "SKILL.md").write_text("# Nothing\n")
+    found = library_with([folder])
+    assert found.find("smoke").slug == "smoke" and found.find("oom-killed-container-limit").slug == "oomkilled"
+    assert "fire" not in {one.slug for one in found.sound()} and caplog.text.count("runbook fire cannot be used") == 1
+    with pytest.raises(RunbookError) as caught:
+        found.find("fire")
+    assert str(caught.value) == "ours/fire/SKILL.md: no front matter."
+
+
 def test_a_folder_without_runbooks_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds no runbooks"):
         library_with([tmp_path])

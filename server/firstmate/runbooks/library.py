@@ -6,6 +6,8 @@ own, of which the later ones win, slug by slug and cause by cause. Must never wr
 folder.
 """
 
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,6 +19,7 @@ from firstmate_tools.errors import ConfigurationError, UsageError
 from firstmate_tools.text import clipped
 
 _PACKAGE = Path(__file__).parents[1]
+_log = logging.getLogger("firstmate")
 MOST_NAMED = 16
 """Runbooks that a refusal names where none is near."""
 
@@ -66,6 +69,7 @@ class Library:
     def __init__(self, *folders: Path) -> None:
         self._folders = folders
         self._parsed: dict[str, Runbook] = {}
+        self._told: set[str] = set()
 
     @cached_property
     def _places(self) -> Mapping[str, Sequence[Path]]:
@@ -113,7 +117,11 @@ class Library:
         if slug not in self.slugs:
             raise UsageError(f"There is no runbook {clipped(slug, 100)!r}.", f"There are: {', '.join(self.slugs)}.")
         if slug not in self._parsed:
-            self._parsed[slug] = parse(self._path(slug))
+            try:
+                self._parsed[slug] = parse(self._path(slug))
+            except RunbookError as error:  # callers from elsewhere are told which file, not where it lies
+                above = f"{self._places[slug][-1].parent}{os.sep}"
+                raise RunbookError(error.message.replace(above, ""), error.hint) from error
         return self._parsed[slug]
 
     def every(self) -> Sequence[Runbook]:
@@ -123,6 +131,18 @@ class Library:
             RunbookError: one is damaged.
         """
         return [self.get(slug) for slug in self.slugs]
+
+    def sound(self) -> Sequence[Runbook]:
+        """All runbooks that can be read, by slug; the log names the others, so that one keeps nobody from the rest."""
+        found: list[Runbook] = []
+        for slug in self.slugs:
+            try:
+                found.append(self.get(slug))
+            except RunbookError as error:
+                if slug not in self._told:
+                    _log.warning("runbook %s cannot be used: %s", slug, error.message)
+                self._told.add(slug)
+        return found
 
     def sources(self) -> Sequence[bytes]:
         """What the files hold, by slug, not parsed: by it search tells whether anything changed.
@@ -138,7 +158,7 @@ class Library:
     @cached_property
     def _by_cause(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        for runbook in self.every():
+        for runbook in self.sound():
             for cause in runbook.causes:
                 if (other := found.get(cause)) is not None:
                     mine, theirs = (self._folders.index(self._places[slug][-1]) for slug in (runbook.slug, other))
@@ -150,12 +170,8 @@ class Library:
         return found
 
     def for_alert(self, name: str) -> Sequence[str]:
-        """The slugs of the runbooks that name an alert, sorted. The same alert may have several causes.
-
-        Raises:
-            RunbookError: one is damaged.
-        """
-        return [one.slug for one in self.every() if name in one.block.alerts]
+        """The slugs of the runbooks that name an alert, sorted. The same alert may have several causes."""
+        return [one.slug for one in self.sound() if name in one.block.alerts]
 
     def find(self, name: str) -> Runbook:
         """A runbook by its slug or by a cause.

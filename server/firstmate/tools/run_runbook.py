@@ -64,7 +64,7 @@ class RunbookRun(Answer):
 
 def step_reads() -> Iterable[Declared]:
     """Everything that the tools may read which steps of the bundled runbooks call."""
-    steps = [placed.step for runbook in library().every() for placed in runbook.steps]
+    steps = [placed.step for runbook in library().sound() for placed in runbook.steps]
     named = {one.check for one in steps if isinstance(one, Check)} | {
         one.verify for one in steps if isinstance(one, Verify)
     }
