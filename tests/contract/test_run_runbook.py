@@ -161,6 +161,13 @@ async def test_what_the_cluster_said_is_fenced_and_our_own_words_are_not(tmp_pat
     assert tree["visited"][1]["outcome"] == "no such image"
 
 
+async def test_what_no_step_could_look_at_stands_in_the_coverage(tmp_path: Path) -> None:
+    found = await run(calls(tmp_path), params={"namespace": "nowhere"})
+    assert found["ended"] == "inconclusive"
+    ((entry,),) = [found["coverage"]["not_checked"]]
+    assert entry["why"] == "failed" and entry["what"].startswith("step look: There is no namespace 'nowhere'")
+
+
 async def test_one_step_at_a_time_comes_to_the_same_end(tmp_path: Path) -> None:
     given = calls(tmp_path)
     found = await run(given, params=SHOP, answers={"tag": "3"}, one_step=True)

@@ -159,7 +159,7 @@ RAW: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "wait": fixed({"wait": st.integers(1, 900), "why": TEXTS}, then=IDS),
     "conclude": fixed({"conclude": SLUGS, "because": TEXTS}, fix=TEXTS, runbook=SLUGS),
-    "escalate": fixed({"escalate": TEXTS, "because": TEXTS}, hand_over=st.lists(TEXTS, max_size=3)),
+    "escalate": fixed({"escalate": TEXTS, "because": TEXTS}, cause=SLUGS, hand_over=st.lists(TEXTS, max_size=3)),
 }
 STEPS: st.SearchStrategy[Step] = st.one_of([raw.map(KINDS[kind].model_validate) for kind, raw in RAW.items()])
 

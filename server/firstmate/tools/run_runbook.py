@@ -15,9 +15,9 @@ from firstmate.runbooks.library import Library, library
 from firstmate.runbooks.outcome import End, Ended, HandOver, Proposal, Question, Visited
 from firstmate.runbooks.steps import Check, Verify
 from firstmate_tools.catalogue import all_tools, declared_reads
-from firstmate_tools.errors import UsageError
+from firstmate_tools.errors import UsageError, Why
 from firstmate_tools.reads import Declared
-from firstmate_tools.results import Answer, Coverage
+from firstmate_tools.results import Answer, Coverage, NotChecked
 from firstmate_tools.text import Words
 from firstmate_tools.toolspec import tool
 
@@ -150,8 +150,21 @@ def _told(run: "Run", cluster: str, handles: "Handles") -> RunbookRun:
         following=run.at if more else None,
         visited=run.visited,
         handle=handle,
-        coverage=Coverage(checked=[f"step {one.id}" for one in run.visited], cut=cut),
+        coverage=Coverage(
+            checked=[f"step {one.id}" for one in run.visited],
+            not_checked=[_not_checked(id_, words) for id_, every in run.unseen.items() for words in every],
+            cut=cut,
+        ),
     )
+
+
+def _not_checked(id_: str, words: str) -> NotChecked:
+    """What a step could not look at, as `reading.py` says it: `nodes (denied)`, or a sentence."""
+    from firstmate.runbooks.reading import COUNTS
+
+    what, _, why = words.removesuffix(")").rpartition(" (")
+    known: Why | None = next((one for one in COUNTS if one == why), None)
+    return NotChecked(what=f"step {id_}: {what if known else words}", why=known if known is not None else "failed")
 
 
 _UNENDED = End(ended="waiting")
