@@ -9,8 +9,8 @@ firstmate finds out why something in a Kubernetes or Amazon EKS cluster is broke
 Order: 1. `diagnose` first, always: root causes with evidence, for one object, a namespace or the whole cluster; \
 `explain` where all you have is an error text. 2. \
 Follow root_causes[].next, or look closer with `pod_status`, `workload_status`, `events`, `logs`, `node_status`, \
-`get`. 3. `get_runbook` with root_causes[].runbook before you propose a fix. 4. After a fix, `diagnose` the same \
-scope again.
+`get`. 3. `get_runbook` with root_causes[].runbook before you propose a fix; `run_runbook` walks its read-only steps, \
+`search_runbooks` finds one where no cluster can be asked. 4. After a fix, `diagnose` the same scope again.
 
 What not to conclude: outcome `inconclusive` and everything in coverage.not_checked are unknown, not healthy; say \
 so, with how_to_enable. coverage.cut names what was left out and how to get it. Symptoms in explains[] are mended by \
