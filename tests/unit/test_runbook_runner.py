@@ -152,6 +152,45 @@ async def test_what_is_not_there_to_be_asked_leaves_a_no_a_no(why: str) -> None:
     assert seen(await ran(book(check, FIRE, NONE), missing(why)))[1][0] == "nothing"
 
 
+ABSENT = ["!(result.causes[?name=='fire'])", "length(result.causes[?name=='fire']) == `0`", "result.outcome != 'bad'"]
+
+
+@pytest.mark.parametrize("expect", ABSENT)
+async def test_a_yes_by_absence_is_none_where_not_everything_was_looked_at(expect: str) -> None:
+    partly = {"causes": [], "outcome": "some", "coverage": {"not_checked": [{"what": "nodes", "why": "denied"}]}}
+    check = {**LOOK, "expect": expect, "then": "nothing", "otherwise": "fire"}
+    assert end(await ran(book(check, FIRE, NONE), partly)) == {
+        "ended": "inconclusive",
+        "because": "not looked at: nodes (denied)",
+    }
+    assert seen(await ran(book(check, FIRE, NONE), {**partly, "coverage": {}}))[1][0] == "nothing"
+    verify = {**SETTLED, "arguments": {}, "expect": expect}
+    undone = await ran(book(LOOK, verify, CALL), partly)
+    assert end(undone)["ended"] == "inconclusive", "never verified by what was not looked at"
+    which = {
+        "id": "which",
+        "decide": [{"when": expect.replace("result.", "steps.look."), "reading": "no fire", "go": "nothing"}],
+        "otherwise": "fire",
+        "unknown": "call",
+    }
+    assert seen(await ran(book(LOOK, which, FIRE, NONE, CALL), partly))[1:] == [
+        ("which", "not known"),
+        ("call", "escalates to the shop team"),
+    ]
+
+
+async def test_what_was_found_counts_though_not_everything_was_looked_at() -> None:
+    partly = {"causes": [{"name": "fire"}], "coverage": {"not_checked": [{"what": "nodes", "why": "denied"}]}}
+    check = {**LOOK, "expect": "result.causes[?name=='fire'] && length(result.causes) > `0`", "otherwise": "nothing"}
+    assert seen(await ran(book(check, FIRE, NONE), partly))[1][0] == "fire"
+
+
+@pytest.mark.parametrize("expect", ["contains('text', `1`)", 'sort(`[1, "a"]`)', "result.who[::0]"])
+async def test_what_a_function_cannot_take_is_not_known(expect: str) -> None:
+    check = {**LOOK, "expect": expect, "then": "fire", "otherwise": "nothing"}
+    assert end(await ran(book(check, FIRE, NONE), {"who": [1]}))["ended"] == "inconclusive"
+
+
 async def test_entries_of_a_further_page_were_not_looked_at() -> None:
     check = {**LOOK, "expect": "result.hot", "then": "fire", "otherwise": "nothing"}
     run = await ran(book(check, FIRE, NONE), {"coverage": {"returned": 500, "total": 900, "cursor": "x"}})

@@ -16,6 +16,8 @@ OPENING = "${"
 ESCAPED = "$${"
 MOST_QUOTED = 1500
 """Characters of one value within a sentence."""
+LONGEST = 2000
+"""Characters of one expression: what is longer is none that anybody could review."""
 UNKNOWN = "(not known)"
 """What stands in a text for a value that nobody knows."""
 
@@ -37,10 +39,14 @@ def compiled(expression: str) -> Any:
     import jmespath
     from jmespath.exceptions import JMESPathError
 
+    if len(expression) > LONGEST:
+        raise ExpressionError(f"an expression of more than {LONGEST} characters: {clipped(expression, 100)}")
     try:
         return jmespath.compile(expression)
     except JMESPathError as error:
         raise ExpressionError(f"no JMESPath: {_first_line(error)}: {expression}") from error
+    except RecursionError as error:
+        raise ExpressionError(f"no JMESPath: nested too deeply: {clipped(expression, 100)}") from error
 
 
 def evaluate(expression: str, scope: Scope) -> Any:
@@ -53,7 +59,10 @@ def evaluate(expression: str, scope: Scope) -> Any:
 
     try:
         return compiled(expression).search(scope)
-    except JMESPathError as error:
+    except (JMESPathError, TypeError, ArithmeticError, ValueError) as error:
+        # Its functions let Python's own errors out, such as that of contains('text', `1`).
+        if isinstance(error, ExpressionError):
+            raise
         raise ExpressionError(f"{_first_line(error)}, in {expression}") from error
 
 
@@ -65,6 +74,17 @@ def holds(expression: str, scope: Scope) -> bool:
     """
     value = evaluate(expression, scope)
     return not (value is None or value is False or value == "" or value == [] or value == {})
+
+
+def emptied(value: object) -> Any:
+    """A JSON value of the same form in which nothing was found: what still holds of it holds by absence."""
+    if isinstance(value, Mapping):
+        return {key: emptied(one) for key, one in cast("Mapping[str, object]", value).items()}
+    if isinstance(value, list):
+        return []
+    if isinstance(value, bool) or value is None:
+        return False if value is not None else None
+    return "" if isinstance(value, str) else 0
 
 
 def pieces(text: str) -> list[str | tuple[str]]:

@@ -5,8 +5,8 @@
         await advance(run, call, now)
 
 `drive.py` turns the crank, with a clock, for the tool and the command line. Not knowing is not "no": a tool that fails
-and a result that says what was not checked lead to `unknown`. Must never change anything in a cluster: an act ends the
-run with its proposal.
+and a result that says what was not checked lead to `unknown`, and so does a "yes" that rests on what such a result
+lacks. Must never change anything in a cluster: an act ends the run with its proposal.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from typing import Any
 
 from firstmate.runbooks import flow
 from firstmate.runbooks.document import Runbook
-from firstmate.runbooks.expressions import ExpressionError, filled, holds, told
+from firstmate.runbooks.expressions import ExpressionError, emptied, filled, holds, told
 from firstmate.runbooks.outcome import End, HandOver, Question, Visited
 from firstmate.runbooks.proposing import UnfitError, proposal
 from firstmate.runbooks.reading import Call, asked
@@ -144,7 +144,10 @@ async def _check(run: Run, step: Check, call: Call) -> None:
     if step.expect is None:
         _go(run, step, found.said, step.then or flow.after(run.runbook, step.id))
     elif holds(step.expect, run.scope(result=found.result)):
-        _go(run, step, "as expected", step.then or flow.after(run.runbook, step.id), step.expect)
+        if absent := _by_absence(run, step.expect, step.id):
+            _unknown(run, step, _unseen(absent))
+        else:
+            _go(run, step, "as expected", step.then or flow.after(run.runbook, step.id), step.expect)
     elif found.unseen:
         _unknown(run, step, _unseen(found.unseen))
     else:
@@ -155,6 +158,9 @@ async def _check(run: Run, step: Check, call: Call) -> None:
 def _decide(run: Run, step: Decide) -> None:
     for branch in step.decide:
         if holds(branch.when, run.scope()):
+            if absent := _by_absence(run, branch.when):
+                _unknown(run, step, _unseen(absent))
+                return
             _go(run, step, branch.reading, branch.go, branch.when)
             return
     read = sorted({id_ for branch in step.decide for id_ in steps_read(branch.when)})
@@ -181,7 +187,7 @@ async def _verify(run: Run, step: Verify, call: Call, now: datetime) -> None:
     run.unseen[step.id] = found.unseen
     if found.result is not None:
         run.results[step.id] = found.result
-        if holds(step.expect, run.scope(result=found.result)):
+        if holds(step.expect, run.scope(result=found.result)) and not _by_absence(run, step.expect, step.id):
             if step.then is not None:
                 _go(run, step, "as expected", step.then, step.expect)
             else:
@@ -212,6 +218,26 @@ def _act(run: Run, step: Act) -> None:
     end = End(ended="proposed", cause=step.cause, because=because, proposal=found)
     _finish(run, step, own(f"proposes {step.act}"), end)
     run.at = step.verify
+
+
+def _by_absence(run: Run, expression: str, own_id: str | None = None) -> list[str]:
+    """What was not looked at, where an expression that holds would hold just as well had nothing been found there.
+
+    `!(result.root_causes)` is true of an answer that was denied half of what it wanted; `result.root_causes` is not.
+    """
+    read = {*steps_read(expression), *([own_id] if own_id is not None else [])}
+    doubtful = sorted(id_ for id_ in read if run.unseen.get(id_))
+    if not doubtful:
+        return []
+    results = {id_: emptied(one) if id_ in doubtful else one for id_, one in run.results.items()}
+    scope = {**run.scope(), "steps": results}
+    if own_id is not None:
+        scope["result"] = results[own_id]
+    try:
+        still = holds(expression, scope)
+    except ExpressionError:
+        still = False
+    return [words for id_ in doubtful for words in run.unseen[id_]] if still else []
 
 
 def _unseen(words: list[str]) -> str:
