@@ -100,6 +100,9 @@ def run(
     check_invariance: Annotated[
         bool, typer.Option(help="Ask it again shuffled, renamed, with company, with more replicas, and compare.")
     ] = False,
+    check_runbooks: Annotated[
+        bool, typer.Option(help="Run the runbooks of its faults, and of what it imitates, over a snapshot.")
+    ] = False,
 ) -> None:
     """Run scenarios and print a scorecard. Exits 2 when a scenario could not be set up or asked."""
     from evals.lab import report  # the lab itself starts without what only scenarios need
@@ -113,7 +116,7 @@ def run(
     chosen = [folder for folder in folders(scenarios) if not only or folder.name in only]
     if unknown := set(only or ()) - {folder.name for folder in chosen}:
         raise LabError(f"no scenario {', '.join(sorted(unknown))} below {scenarios}")
-    checks = Checks(check_snapshot, check_invariance)
+    checks = Checks(check_snapshot, check_invariance, check_runbooks)
     results = run_scenarios(chosen, labs=labs, checks=checks, say=lambda text: typer.echo(text, err=True))
     found = report.as_json(results)
     if json_file:

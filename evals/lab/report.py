@@ -20,8 +20,8 @@ from rich.text import Text
 from evals.lab.errors import LabError
 from evals.lab.score import WRONG, Score
 
-_AT_LEAST = ("first", "in_three")
-_AT_MOST = ("false_alarms", "noise", "varies", "median_ms", "most_requests")
+_AT_LEAST = ("first", "in_three", "runbook_right")
+_AT_MOST = ("false_alarms", "noise", "varies", "runbook_wrong", "median_ms", "most_requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ class Result:
     error: str | None = None
     snapshot_differs: list[str] = field(default_factory=list[str])
     varies: list[str] = field(default_factory=list[str])
+    runbooks_asked: int = 0
+    runbooks_missed: list[str] = field(default_factory=list[str])
+    runbooks_wrong: list[str] = field(default_factory=list[str])
 
     @property
     def healthy(self) -> bool:
@@ -62,6 +65,9 @@ class Result:
             "error": self.error,
             **({"snapshot_differs": self.snapshot_differs} if self.snapshot_differs else {}),
             **({"varies": self.varies} if self.varies else {}),
+            **({"runbooks_asked": self.runbooks_asked} if self.runbooks_asked else {}),
+            **({"runbooks_missed": self.runbooks_missed} if self.runbooks_missed else {}),
+            **({"runbooks_wrong": self.runbooks_wrong} if self.runbooks_wrong else {}),
         }
 
 
@@ -70,7 +76,9 @@ def totals(results: Sequence[Result]) -> dict[str, Any]:
 
     `first` and `in_three` are shares of all scenarios with a fault (a failed one is wrong), `healthy_silent` the share
     of healthy ones that raised no alarm. `median_ms`, `requests` and `bytes` are medians over what was asked,
-    `most_requests` is the most of one question. `dated` is the share of evidence that says when.
+    `most_requests` is the most of one question. `runbook_right` is the share of runs that ended in the fault whose
+    runbook it is (None where none was run), `runbook_wrong` counts those that ended in one that is not there.
+    `dated` is the share of evidence that says when.
     """
     faulty = [result for result in results if not result.healthy]
     healthy = [result for result in results if result.healthy]
@@ -91,6 +99,9 @@ def totals(results: Sequence[Result]) -> dict[str, Any]:
         "bytes": _median([result.bytes for result in asked]),
         "snapshot_differs": sum(bool(result.snapshot_differs) for result in results),
         "varies": sum(bool(result.varies) for result in results),
+        "runbooks_asked": (runs := sum(result.runbooks_asked for result in results)),
+        "runbook_right": 1 - sum(len(result.runbooks_missed) for result in results) / runs if runs else None,
+        "runbook_wrong": sum(len(result.runbooks_wrong) for result in results),
         "dated": _share([entry.get("at") is not None for result in asked for entry in _evidence(result.answer)]),
     }
 
@@ -122,8 +133,9 @@ def read_floors(path: Path) -> dict[str, float]:
 
 
 def missed(floors: dict[str, float], sums: dict[str, Any]) -> list[str]:
-    """The floors that the totals miss, each as a sentence."""
-    low = [f"{n} is {sums[n]:.3f}, the floor is {floors[n]}" for n in _AT_LEAST if n in floors and sums[n] < floors[n]]
+    """The floors that the totals miss, each as a sentence. What was not measured misses none."""
+    known = [name for name in _AT_LEAST if name in floors and sums.get(name) is not None]
+    low = [f"{n} is {sums[n]:.3f}, the floor is {floors[n]}" for n in known if sums[n] < floors[n]]
     high = [f"{n}: {sums[n]}, at most {floors[n]} allowed" for n in _AT_MOST if (sums.get(n) or 0) > floors.get(n, inf)]
     return low + high
 
@@ -161,6 +173,7 @@ def _explained(results: Sequence[Result]) -> list[str]:
             lines.append(f"{result.id}: wanted {_wanted(result.expect)}; got {_got(result.answer)}")
         lines += [f"{result.id}: snapshot and cluster differ: {one}" for one in result.snapshot_differs]
         lines += [f"{result.id}: {one}" for one in result.varies]
+        lines += [f"{result.id}: runbook {one}" for one in (*result.runbooks_missed, *result.runbooks_wrong)]
     return lines
 
 
@@ -191,6 +204,9 @@ def _summary(sums: dict[str, Any]) -> str:
     if sums["median_ms"] is not None:
         line += f"; median {sums['median_ms']:.0f} ms, {sums['requests']:.0f} requests (most {sums['most_requests']}),"
         line += f" {sums['bytes'] / 1000:.0f} kB; {sums['dated']:.0%} of evidence dated"
+    if sums["runbook_right"] is not None:
+        line += f"; {sums['runbook_right']:.1%} of {sums['runbooks_asked']} runbooks right,"
+        line += f" {sums['runbook_wrong']} wrong"
     return line
 
 

@@ -12,7 +12,7 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from evals.lab.invariance import variances
 from evals.lab.inventory import Ledger
 from evals.lab.lab import Lab
 from evals.lab.report import Result
+from evals.lab.runbooks import Ran, check_runbooks
 from evals.lab.scenario import Scenario
 from evals.lab.score import score
 
@@ -38,10 +39,12 @@ class Checks:
     Attributes:
         snapshot: that a recording of the cluster gives the same answer.
         invariance: that it still does after changes that must not matter.
+        runbooks: that the runbooks of its faults end in them, and those of look-alikes do not.
     """
 
     snapshot: bool = False
     invariance: bool = False
+    runbooks: bool = False
 
 
 def run(folders: Sequence[Path], *, labs: int, checks: Checks, say: Say) -> list[Result]:
@@ -104,25 +107,51 @@ def record_one(folder: Path, file: Path) -> None:
         asyncio.run(record_snapshot(lab.kubeconfig, file))
 
 
+def record_many(files: Mapping[Path, Path]) -> None:
+    """Sets scenarios up in one lab, one after the other, and records each whole, with names of Secrets.
+
+    Args:
+        files: where each scenario folder's recording goes.
+
+    Raises:
+        LabError: one could not be set up or recorded.
+    """
+    with Lab(f"record-{os.getpid()}") as lab:
+        for folder, file in files.items():
+            ledger = apply.begin(lab)
+            apply.set_up(lab, scenario.load(folder), ledger)
+            asyncio.run(record_for(lab.kubeconfig, file))
+            cleanup.clean_up(lab, ledger)
+
+
 def _set_up_and_ask(lab: Lab, one: Scenario, ledger: Ledger, checks: Checks) -> Result:
     apply.set_up(lab, one, ledger)
     asked = asyncio.run(ask(lab.kubeconfig, one.scope, one.namespace))
-    differs, varies = asyncio.run(_checked(lab, one, asked, checks))
-    return _scored(one, asked, differs, varies)
+    return _scored(one, asked, asyncio.run(_checked(lab, one, asked, checks)))
 
 
-async def _checked(lab: Lab, one: Scenario, asked: Asked, checks: Checks) -> tuple[list[str], list[str]]:
-    if not (checks.snapshot or checks.invariance):
-        return [], []
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What the checks of one scenario found."""
+
+    differs: list[str]
+    varies: list[str]
+    ran: Ran
+
+
+async def _checked(lab: Lab, one: Scenario, asked: Asked, checks: Checks) -> _Checked:
+    if not (checks.snapshot or checks.invariance or checks.runbooks):
+        return _Checked([], [], Ran())
     with tempfile.TemporaryDirectory(prefix="firstmate-lab-") as folder:
         path = Path(folder) / "snapshot.tar.gz"
         await record_for(lab.kubeconfig, path)
         differs = await differences(lab.kubeconfig, path, one.scope, one.namespace, asked) if checks.snapshot else []
         varies = await variances(path, one.scope, one.namespace, ask_recorded) if checks.invariance else []
-    return differs, varies
+        ran = await check_runbooks(path, one, asked.answer) if checks.runbooks else Ran()
+    return _Checked(differs, varies, ran)
 
 
-def _scored(one: Scenario, asked: Asked, differs: list[str], varies: list[str]) -> Result:
+def _scored(one: Scenario, asked: Asked, checked: _Checked) -> Result:
     return Result(
         id=one.id,
         scope=one.scope,
@@ -133,8 +162,11 @@ def _scored(one: Scenario, asked: Asked, differs: list[str], varies: list[str]) 
         ms=round(asked.ms, 1),
         requests=asked.requests,
         bytes=asked.bytes,
-        snapshot_differs=differs,
-        varies=varies,
+        snapshot_differs=checked.differs,
+        varies=checked.varies,
+        runbooks_asked=checked.ran.asked,
+        runbooks_missed=checked.ran.missed,
+        runbooks_wrong=checked.ran.wrong,
     )
 
 

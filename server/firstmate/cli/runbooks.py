@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
     group.command("lint", help="What is wrong with the runbooks, with file, line and how to mend it.")(lint)
     from firstmate.cli.run_runbook import run
     from firstmate.cli.search_runbooks import prepare, search
+    from firstmate.cli.testrunbooks import test
 
+    group.command("test", help="Play recorded cases of runbooks, and count which ways of their steps they take.")(test)
     group.command("run", help="Carry out the steps of a runbook, up to the fix that it proposes.")(run)
     group.command("search", help="Which runbook is for this? By names, error texts, words and meaning.")(search)
     group.command("prepare", help="Make what search needs ahead of its first question.")(prepare)
