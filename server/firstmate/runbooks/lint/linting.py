@@ -26,7 +26,7 @@ class Complaint:
     mend: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.what}: {self.mend}."
+        return f"{self.path}:{self.line}: {self.what}: {self.mend}{'' if self.mend.endswith('?') else '.'}"
 
 
 @dataclass(frozen=True, slots=True)
