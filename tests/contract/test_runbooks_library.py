@@ -1,16 +1,21 @@
 """The runbooks: parsed, found by slug and by cause, in a wheel and in an editable install."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
+from itertools import pairwise
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
 from firstmate.mcp.skills import Skills
 from firstmate.runbooks.document import RunbookError, parse
 from firstmate.runbooks.library import Library, library, runbooks_folder
+from firstmate.runbooks.search.engine import Engine
+from firstmate.runbooks.search.store import Store
 from firstmate_tools.diagnosis.causes import CAUSES
 from firstmate_tools.diagnosis.rule import all_rules
 from firstmate_tools.errors import ConfigurationError, UsageError
@@ -87,6 +92,44 @@ def test_a_damaged_runbook_is_told_with_its_line(tmp_path: Path, rest: dict[str,
     with pytest.raises(RunbookError) as caught:
         parse(runbook(tmp_path, **rest))
     assert words in str(caught.value)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefghijkl")
+)
+STEP = "```yaml step\nid: look\ncheck: get\n{rest}\n```\n"
+HOSTILE = {
+    "13th month": BLOCK.replace("2026-11-21", "2026-13-21"),
+    "deep": BLOCK.replace("owner: us", "owner: " + "[" * 3000),
+    "bomb": BLOCK.replace("owner: us", BOMB),
+    "number": BLOCK + STEP.format(rest="arguments: {x: " + "9" * 5000 + "}"),
+    "bomb in a step": BLOCK + STEP.format(rest="arguments:\n" + indent(BOMB, "  ")),
+    "endless": BLOCK + STEP.format(rest="arguments: &x {a: *x}"),
+    "deep in a step": BLOCK + STEP.format(rest="arguments: {a: " + "[" * 3000 + "]" * 3000 + "}"),
+    "deep expression": BLOCK + STEP.format(rest="expect: '" + "(" * 900 + "a" + ")" * 900 + "'\notherwise: look"),
+    "pattern": BLOCK.replace("owner: us", "owner: us\nlog_patterns: ['(']"),
+    "huge": BLOCK + "x" * 1_000_001,
+}
+
+
+@pytest.mark.parametrize("block", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_runbook_keeps_nobody_from_the_others(tmp_path: Path, block: str) -> None:
+    path = runbook(tmp_path, "it-burns", "fire", block=BLOCK)
+    path.write_text(FRONT.format(name="it-burns") + "\n# It burns\n\n" + block.replace("{causes}", "fire"))
+    runbook(tmp_path, "it-rains", "rain")
+    books = Library(tmp_path)
+    assert [one.slug for one in books.sound()] == ["it-rains"] and books.find("rain").slug == "it-rains"
+    with pytest.raises(RunbookError):
+        books.get("it-burns")
+    assert Engine(books, Store(tmp_path / "kept"), "").search("rain").ranked.scores.keys() <= {"it-rains"}
+
+
+def test_a_pipe_is_no_runbook(tmp_path: Path) -> None:
+    runbook(tmp_path, "it-rains", "rain")
+    (tmp_path / "it-burns").mkdir()
+    os.mkfifo(tmp_path / "it-burns" / "SKILL.md")
+    books = Library(tmp_path)
+    assert [one.slug for one in books.sound()] == ["it-rains"] and len(books.sources()) == 2
 
 
 def test_two_runbooks_for_one_cause_are_an_error(tmp_path: Path) -> None:

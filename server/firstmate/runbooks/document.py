@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from firstmate.runbooks import plainyaml
 from firstmate.runbooks.steps import FENCE, Placed, Step, written
 from firstmate.runbooks.stepyaml import StepError, read_step
 from firstmate_tools.errors import ConfigurationError
 
 BLOCK = "yaml runbook"
+MOST_BYTES = 1_000_000
+"""Of one SKILL.md."""
 
 
 class RunbookError(ConfigurationError):
@@ -51,13 +54,24 @@ class Parameter(_Part):
     default: str | int | float | bool | None = None
 
 
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"no regular expression: {error}") from error
+    return value
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_pattern)]
+
+
 class Block(_Part):
     """The `yaml runbook` block."""
 
     causes: tuple[str, ...] = ()
     alerts: tuple[str, ...] = ()
-    log_patterns: tuple[str, ...] = ()
-    event_patterns: tuple[str, ...] = ()
+    log_patterns: tuple[Pattern, ...] = ()
+    event_patterns: tuple[Pattern, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     owner: str
     last_reviewed: date
@@ -118,11 +132,22 @@ def parse(path: Path) -> Runbook:
     Raises:
         RunbookError: it cannot be read, or is no runbook.
     """
+    return parsed(source_of(path), path)
+
+
+def source_of(path: Path) -> str:
+    """The text of one file.
+
+    Raises:
+        RunbookError: it cannot be read, or is larger than a runbook can be.
+    """
     try:
-        source = path.read_text(encoding="utf-8")
+        # A pipe or a device may never end.
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise RunbookError(f"The runbook {path} is no file of at most {MOST_BYTES} bytes.")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunbookError(f"The runbook {path} cannot be read: {error}.") from error
-    return parsed(source, path)
 
 
 def parsed(source: str, path: Path) -> Runbook:
@@ -169,12 +194,10 @@ def _one(path: Path, tokens: list[Any], type_: str, what: str) -> Any:
 
 
 def _checked(path: Path, part: type[P], token: Any) -> P:
-    import yaml
-
     line = (token.map or [0])[0] + 1
     try:
-        content: object = yaml.safe_load(token.content)
-    except yaml.YAMLError as error:
+        content = plainyaml.load(token.content)
+    except plainyaml.NotYamlError as error:
         raise RunbookError(f"{path}:{line}: not YAML: {error}.") from error
     try:
         return part.model_validate(content)

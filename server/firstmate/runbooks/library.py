@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from firstmate.nearest import nearest
-from firstmate.runbooks.document import Runbook, RunbookError, parse
+from firstmate.runbooks.document import Runbook, RunbookError, parse, source_of
 from firstmate_tools.errors import ConfigurationError, UsageError
 from firstmate_tools.text import clipped
 
@@ -145,15 +145,15 @@ class Library:
         return found
 
     def sources(self) -> Sequence[bytes]:
-        """What the files hold, by slug, not parsed: by it search tells whether anything changed.
-
-        Raises:
-            RunbookError: one cannot be read.
-        """
-        try:
-            return [self._path(slug).read_bytes() for slug in self.slugs]
-        except OSError as error:
-            raise RunbookError(f"A runbook cannot be read: {error}.") from error
+        """What the files hold, by slug, not parsed: by it search tells whether anything changed. Of one that cannot be
+        read, and is therefore not searched, nothing."""
+        found: list[bytes] = []
+        for slug in self.slugs:
+            try:
+                found.append(source_of(self._path(slug)).encode())
+            except RunbookError:
+                found.append(b"")
+        return found
 
     @cached_property
     def _by_cause(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from firstmate.nearest import nearest
+from firstmate.runbooks import plainyaml
 from firstmate.runbooks.steps import KINDS, Answer, Branch, Placed, RollBack, Step
 
 
@@ -37,16 +38,11 @@ def read_step(content: str, line: int, section: str = "", indent: str = "") -> P
     Raises:
         StepError: it is no step; says all that is wrong.
     """
-    import yaml
-
     try:
-        node = cast("Any", yaml).compose(content, yaml.SafeLoader)
-        lines, twice = _lines(node, line + 1)
-        given: object = yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = line + 1 + (mark.line if mark is not None else 0)
-        raise StepError((at, f"not YAML: {getattr(error, 'problem', None) or error}")) from error
+        lines, twice = _lines(plainyaml.compose(content), line + 1)
+        given = plainyaml.load(content)
+    except plainyaml.NotYamlError as error:
+        raise StepError((line + 1 + error.line, f"not YAML: {error}")) from error
     if not isinstance(given, dict):
         raise StepError((line, "a step is a mapping with `id` and the key of its kind"))
     raw = cast("dict[str, Any]", given)
