@@ -104,7 +104,7 @@ def test_every_cause_of_the_table_is_in_the_catalogue_and_those_that_share_a_tex
 
 
 def test_hostile_texts_cost_no_time() -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     for text in (
         "failed calling webhook " * 900,
         "a" * 20_000,
@@ -113,4 +113,4 @@ def test_hostile_texts_cost_no_time() -> None:
         "\n" * 20_000,
     ):
         match(text)
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
