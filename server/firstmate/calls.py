@@ -29,7 +29,7 @@ from firstmate_tools.errors import FirstmateError, TimedOutError, UsageError
 from firstmate_tools.reads import Grant
 from firstmate_tools.results import Answer
 from firstmate_tools.text import clean, clipped, redact
-from firstmate_tools.toolspec import ToolSpec
+from firstmate_tools.toolspec import READING, ToolSpec
 
 if TYPE_CHECKING:
     from firstmate.runbooks.handle import Handles
@@ -218,9 +218,12 @@ class Asking:
         """A tool's whole answer as JSON, with as many entries as it gives at once.
 
         Raises:
+            UsageError: it does more than to read.
             FirstmateError: see `Calls.call`.
         """
         spec = self._calls.find(tool)
+        if spec.family not in READING:
+            raise UsageError(f"{tool} does not only read: no other tool may ask it.")
         known = input_schema(spec)["properties"]
         given = {**({CLUSTER: cluster} if CLUSTER in known else {}), **arguments}
         if (most := known.get("limit", {}).get("maximum")) is not None:

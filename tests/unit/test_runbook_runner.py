@@ -14,6 +14,7 @@ from firstmate.runbooks.runner import PAUSE_S, Run, advance, begin
 from firstmate_tools.errors import (
     DeniedError,
     FirstmateError,
+    NotConfiguredError,
     NotInstalledError,
     ObjectNotFoundError,
     UnknownKindError,
@@ -189,6 +190,43 @@ async def test_what_was_found_counts_though_not_everything_was_looked_at() -> No
 async def test_what_a_function_cannot_take_is_not_known(expect: str) -> None:
     check = {**LOOK, "expect": expect, "then": "fire", "otherwise": "nothing"}
     assert end(await ran(book(check, FIRE, NONE), {"who": [1]}))["ended"] == "inconclusive"
+
+
+async def test_a_tool_that_nobody_told_where_to_ask_gave_no_answer() -> None:
+    check = {**LOOK, "expect": "result.hot", "then": "fire", "otherwise": "nothing"}
+    assert end(await ran(book(check, FIRE, NONE), NotConfiguredError("No AWS credentials.")))["ended"] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("off", "words"),
+    [
+        ({"check": "run_runbook", "arguments": {"runbook": "it-burns"}}, "may not call run_runbook"),
+        ({"arguments": {"cluster": "other"}}, "may not name a cluster"),
+    ],
+)
+async def test_a_step_neither_runs_runbooks_nor_leaves_its_cluster(off: dict[str, Any], words: str) -> None:
+    tools = Tools({"hot": True})
+    run = await ran(book({**LOOK, **off}, FIRE), tools=tools)
+    assert not tools.asked and end(run)["ended"] == "inconclusive" and words in end(run)["because"]
+
+
+def to(id_: str, target: str) -> dict[str, Any]:
+    return {"id": id_, "decide": [{"when": "params", "reading": "on", "go": target}], "otherwise": target}
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([to("a", "b"), to("b", "a")], "go in a circle: a → b → a"),
+        ([LOOK, LOOK, FIRE], "several steps are called look"),
+        ([{**LOOK, "then": "away"}, FIRE], "step look leads nowhere: there is no step away"),
+        ([FIRE, LOOK], "step look leads nowhere"),
+    ],
+)
+def test_steps_that_may_never_end_are_not_begun(steps: list[dict[str, Any]], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        begin(book(*steps), {"namespace": "shop"}, {})
+    assert words in str(caught.value)
 
 
 async def test_entries_of_a_further_page_were_not_looked_at() -> None:

@@ -20,6 +20,8 @@ Given = Literal["cluster", "clusters", "calls", "nothing"]
 Family = Literal["read", "logs", "plan", "apply"]
 FAMILIES: tuple[Family, ...] = ("read", "logs", "plan", "apply")
 """What a caller over HTTP needs a scope for: looking, log text, planning a change, making it."""
+READING = frozenset[Family](("read", "logs"))
+"""Those of tools that change nothing: what other tools, and steps of runbooks, may ask."""
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Answer]])
 

@@ -12,6 +12,9 @@ from firstmate.runbooks.expressions import expressions_in
 from firstmate.runbooks.steps import Act, Ask, Check, Conclude, Decide, Escalate, Placed, Step, Verify, Wait
 from firstmate.runbooks.uses import uses
 
+MOST_STEPS = 200
+"""Of one runbook."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -96,6 +99,21 @@ def loop(runbook: Runbook) -> Sequence[str]:
         return ()
 
     return next((found for id_ in by_id if (found := search(id_, ()))), ())
+
+
+def fault(runbook: Runbook) -> str:
+    """Why no run of these steps could be sure to end, in words; "" where each does."""
+    ids = [placed.step.id for placed in runbook.steps]
+    if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+        return f"several steps are called {', '.join(twice)}"
+    if len(ids) > MOST_STEPS:
+        return f"it has more than {MOST_STEPS} steps"
+    for placed in runbook.steps:
+        for way in ways(runbook, placed.step):
+            if way.to not in ids:
+                return f"step {placed.step.id} leads nowhere" + (f": there is no step {way.to}" if way.to else "")
+    circle = loop(runbook)
+    return f"its steps go in a circle: {' → '.join(circle)}" if circle else ""
 
 
 def given_before(runbook: Runbook) -> Mapping[str, frozenset[str]]:

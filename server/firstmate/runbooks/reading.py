@@ -8,12 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from firstmate_tools.errors import FirstmateError, ObjectNotFoundError, ReadError, UnknownKindError, Why
+from firstmate_tools.errors import FirstmateError, NotInstalledError, ObjectNotFoundError, UnknownKindError, Why
 from firstmate_tools.text import inline, quoting
 
 Call = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, Any]]]
 """Asks a tool by its name with arguments; gives its answer as JSON."""
 
+RUNNER = "run_runbook"
+"""The tool that runs runbooks: no step of them may call it."""
+CLUSTER = "cluster"
+"""The argument by which a tool is told which cluster to ask."""
 COUNTS: frozenset[Why] = frozenset({"denied", "failed", "timed_out", "not_collected"})
 """Reasons in `not_checked` by which an answer may be other than it seems. What is not there to be asked is no such."""
 
@@ -36,13 +40,19 @@ class Asked:
 
 
 async def asked(tool: str, arguments: Mapping[str, object], call: Call) -> Asked:
-    """Asks a tool. Raises nothing that a tool raises on purpose."""
+    """Asks a tool, never one that runs runbooks, and none about another cluster than the run's. Raises nothing that a
+    tool raises on purpose."""
+    if tool == RUNNER or CLUSTER in arguments:
+        words = (
+            f"a step may not call {tool}" if tool == RUNNER else "a step may not name a cluster: the run has its own"
+        )
+        return Asked(None, words, [words])
     try:
         result = await call(tool, arguments)
     except FirstmateError as error:
         words = quoting(error.message, error.said)
         absent = isinstance(error, ObjectNotFoundError | UnknownKindError)
-        if absent or (isinstance(error, ReadError) and error.why not in COUNTS):
+        if absent or isinstance(error, NotInstalledError):
             return Asked({}, said=words)
         return Asked(None, f"{tool} gave no answer: {words}", [words])
     return Asked(result, unseen=unseen(result), said=_said(result))

@@ -16,18 +16,14 @@ from firstmate.runbooks import flow
 from firstmate.runbooks.document import Runbook
 from firstmate.runbooks.expressions import expressions_in, pieces
 from firstmate.runbooks.problem import Problem
+from firstmate.runbooks.reading import RUNNER
 from firstmate.runbooks.shapes import PARAMETERS, Shape, object_of, of_annotation, shape_of
 from firstmate.runbooks.steps import Act, Answer, Ask, Check, Conclude, Decide, Escalate, Placed, Verify, Wait
 from firstmate.runbooks.typed import type_of
 from firstmate_tools.actions import ActionSpec
 from firstmate_tools.customkinds import named
 from firstmate_tools.diagnosis.cause import Cause
-from firstmate_tools.toolspec import ToolSpec
-
-READING = frozenset({"read", "logs"})
-"""The families of tools that change nothing."""
-RUNNER = "run_runbook"
-"""The tool that runs runbooks: no step of them may call it."""
+from firstmate_tools.toolspec import READING, ToolSpec
 
 Path = tuple[str | int, ...]
 

@@ -79,11 +79,15 @@ def begin(runbook: Runbook, params: Mapping[str, Any], answers: Mapping[str, Any
         start: the id of the step to begin at; the first one of the document when left out.
 
     Raises:
-        UsageError: the runbook has no steps, or not this one, or one from there on reads what nobody will have run.
+        UsageError: the runbook has no steps, or some that lead nowhere or in a circle, or not this one, or one from
+            there on reads what nobody will have run.
     """
     ids = [placed.step.id for placed in runbook.steps]
     if not ids:
         raise UsageError(f"The runbook {runbook.slug} has no steps that could be run.", "Read it with get_runbook.")
+    if fault := flow.fault(runbook):
+        hint = "`firstmate runbooks lint` tells where."
+        raise UsageError(f"The runbook {runbook.slug} cannot be run: {fault}.", hint)
     if start is not None and start not in ids:
         raise UsageError(f"{runbook.slug} has no step {clipped(start, 100)!r}.", f"It has {', '.join(ids)}.")
     if start is not None and (missing := flow.missed(runbook, start)):
