@@ -9,7 +9,7 @@ import pytest
 from builders import facts_of
 
 from evals.lab.held import load
-from firstmate_tools.diagnosis import link
+from firstmate_tools.diagnosis import dates, link
 from firstmate_tools.diagnosis.engine import judge
 from firstmate_tools.diagnosis.rule import all_rules
 from firstmate_tools.diagnosis.unwell import unexplained
@@ -77,6 +77,7 @@ def test_nothing_raises_over_a_damaged_cluster(recorded: list[Obj], seed: int) -
     for rule in all_rules():
         list(rule.wants(facts) if rule.wants else ())
     found, _ = judge(facts, all_rules())
-    roots = link.ranked(link.within(link.link(link.merge(found), all_rules(), facts.graph), facts))
+    ranked = link.ranked(link.within(link.link(link.merge(found), all_rules(), facts.graph), facts))
+    roots = [dates.dated(root, facts) for root in ranked]
     assert roots  # what is undamaged still tells
     assert isinstance(unexplained(facts, roots), list)

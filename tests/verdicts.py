@@ -10,9 +10,10 @@ import random
 from typing import Any
 
 from builders import container, deployment, facts_of, pod, replica_set
+from dated import undated
 from hypothesis import strategies as st
 
-from firstmate_tools.diagnosis import link
+from firstmate_tools.diagnosis import dates, link
 from firstmate_tools.diagnosis.engine import judge
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
@@ -75,7 +76,10 @@ def verdicts(*objects: Obj, logs: Log | None = None, **how: Any) -> tuple[list[F
 
 def linked(*objects: Obj, logs: Log | None = None, **how: Any) -> list[link.Root]:
     found, _, facts = verdicts(*objects, logs=logs, **how)
-    return link.ranked(link.within(link.link(link.merge(found), all_rules(), facts.graph), facts))
+    ranked = link.ranked(link.within(link.link(link.merge(found), all_rules(), facts.graph), facts))
+    dated = [dates.dated(root, facts) for root in ranked]
+    assert not undated(dated, facts), "evidence of what an object dates bears that time"
+    return dated
 
 
 def roots(*objects: Obj, logs: Log | None = None, **how: Any) -> list[tuple[str, str]]:

@@ -118,8 +118,8 @@ def backing_off(facts: Facts, one: Trouble) -> Iterator[Evidence]:
 
 
 def log_line(one: Trouble, line: str) -> Evidence:
-    """A line of the container's log."""
-    return fact(one.ref, f"log[{one.container.name}]", line)
+    """A line of the log of the run that ended."""
+    return fact(one.ref, f"log[{one.container.name}]", line, fields.time_at(one.end, "finishedAt"))
 
 
 def ask_logs(one: Trouble, why: str) -> NextStep:

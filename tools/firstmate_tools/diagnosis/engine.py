@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from firstmate_tools import kinds as known_kinds
 from firstmate_tools.cluster.base import Cluster
 from firstmate_tools.customkinds import addressed
-from firstmate_tools.diagnosis import link, metrics, report, revisions, sources
+from firstmate_tools.diagnosis import dates, link, metrics, report, revisions, sources
 from firstmate_tools.diagnosis.facts import Facts
 from firstmate_tools.diagnosis.findings import Finding, RuledOut
 from firstmate_tools.diagnosis.observe import Observer
@@ -62,7 +62,7 @@ async def diagnose(
     if found and cluster.is_live:
         found, ruled_out, guests = await _confirmed(observer, facts, rules, (found, ruled_out, guests))
     linked = link.concerning(link.link(link.merge([*found, *guests]), rules, facts.graph), found)
-    roots = link.ranked(link.within(linked, facts))
+    roots = [dates.dated(root, facts) for root in link.ranked(link.within(linked, facts))]
     suffering = {root.finding: link.suffering(root, facts) for root in roots}
     most = None if detailed else report.MOST_AFFECTED
     for finding, workloads in suffering.items():

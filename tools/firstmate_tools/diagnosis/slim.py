@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from firstmate_tools import fields, kinds, podstate
+from firstmate_tools.cluster.ownership import SHAPES
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import Kind
 
@@ -15,6 +16,7 @@ _METADATA = (
     "name",
     "namespace",
     "uid",
+    "generation",
     "labels",
     "ownerReferences",
     "creationTimestamp",
@@ -72,7 +74,9 @@ def slimmer(kind: Kind, now: datetime) -> Callable[[Obj], Obj]:
     """
     if kind == kinds.POD:
         return lambda pod: slim_pod(pod, now)
-    return slim_node if kind == kinds.NODE else unmanaged
+    if kind == kinds.NODE:
+        return slim_node
+    return unmanaged if kind.kind in SHAPES else written
 
 
 def slim_node(node: Obj) -> Obj:
@@ -101,6 +105,19 @@ def unmanaged(obj: Obj) -> Obj:
             **({"managedFields": changes} if changes else {}),
         },
     }
+
+
+def written(obj: Obj) -> Obj:
+    """As `unmanaged`, and of an object without a generation when it was written to, its status aside.
+
+    Where the API server counts no generations, that alone tells whether an object is as it was made.
+    """
+    lean, metadata = unmanaged(obj), fields.mapping(obj, "metadata")
+    if "generation" in metadata:
+        return lean
+    entries = [e for e in fields.items(metadata, "managedFields") if fields.text(e, "subresource") != "status"]
+    times = [entry if entry.get("fieldsV1") else _only(entry, ("time",)) for entry in entries]
+    return {**lean, "metadata": {**fields.mapping(lean, "metadata"), "managedFields": times}} if times else lean
 
 
 def slim_pod(pod: Obj, now: datetime) -> Obj:

@@ -52,7 +52,7 @@ def new_revision(facts: Facts) -> Verdicts:
                     fields.time_at(progressing, "lastTransitionTime"),
                 ),
                 *(
-                    fact(ref, f"spec.template.{change.field}", f"was {change.before}, is {change.after}")
+                    fact(ref, f"spec.template.{change.field}", f"was {change.before}, is {change.after}", _made(new))
                     for change in changed[:MOST_CHANGES]
                 ),
             ),
