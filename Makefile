@@ -27,7 +27,7 @@ prometheus: $(VENV)/.installed-test
 	-$(BIN)/python -m tests.prometheus_install
 
 evals: $(VENV)/.installed-test
-	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot --check-invariance
+	$(BIN)/python -m evals.lab run --floors evals/floors.toml --check-snapshot --check-invariance --check-runbooks
 	$(BIN)/python -m evals.retrieval run --encoder none --floors
 
 # Search of the runbooks by words, scored on our questions; `test-semantic` has the same by meaning.

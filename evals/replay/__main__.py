@@ -69,9 +69,12 @@ def draft(
 
 
 @app.command(name="cut")
-def cut_all(recordings: Recordings) -> None:
-    """Cut the snapshots of all cases again, after cases or runbooks have changed."""
-    _cut(recordings)
+def cut_all(
+    recordings: Recordings,
+    slugs: Annotated[list[str] | None, typer.Argument(help="Runbooks; all if left out.")] = None,
+) -> None:
+    """Cut the snapshots of cases again, after cases or runbooks have changed."""
+    _cut(recordings, slugs or ())
 
 
 async def _draft(runbooks: Sequence[Runbook], scenarios: Mapping[str, Scenario], known: Mapping[str, Path]) -> None:
@@ -120,21 +123,28 @@ def written(case: Case) -> str:
     return yaml.safe_dump(fields, sort_keys=False, width=120, allow_unicode=True)
 
 
-def _cut(recordings: Path) -> None:
+def _cut(recordings: Path, slugs: Sequence[str]) -> None:
     placed = cases_in(HERE, held=False)
     (HERE / SNAPSHOTS).mkdir(exist_ok=True)
     wanted = {name for one in placed for name in (one.case.snapshot, one.case.then_on) if name is not None}
     for old in (HERE / SNAPSHOTS).glob("*.tar.gz"):
         if f"{SNAPSHOTS}/{old.name}" not in wanted:
             old.unlink()
+    chosen = {
+        name
+        for one in placed
+        if not slugs or one.slug in slugs
+        for name in (one.case.snapshot, one.case.then_on)
+        if name
+    }
     total = 0
-    for name in sorted(wanted):
+    for name in sorted(chosen):
         mine = [one for one in placed if name in (one.case.snapshot, one.case.then_on)]
         size = asyncio.run(_cut_one(recordings, HERE / name, mine))
         total += size
         if size > MOST_BYTES:
             typer.echo(f"{name}: {size} bytes, at most {MOST_BYTES} are wanted", err=True)
-    typer.echo(f"{len(wanted)} snapshots, {total} bytes")
+    typer.echo(f"{len(chosen)} snapshots, {total} bytes")
 
 
 async def _cut_one(recordings: Path, to: Path, placed: Sequence[Placed]) -> int:

@@ -6,7 +6,7 @@ somebody mends the runbook, or the scenario.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,8 @@ async def draft(runbook: Runbook, recorded: Mapping[str, tuple[Scenario, Tools]]
                 drafted.against.append(f"{runbook.slug}: {each.name}: {words}")
             else:
                 found.append(each)
-    drafted.chosen = _chosen(runbook, found)
+    alike = {id_ for id_, (one, _) in recorded.items() if imitating(runbook, one)}
+    drafted.chosen = _chosen(runbook, found, alike)
     return drafted
 
 
@@ -210,7 +211,7 @@ def _said_by_a_person(runbook: Runbook, run: Run) -> bool:
     return False
 
 
-def _chosen(runbook: Runbook, found: Sequence[Found]) -> list[Found]:
+def _chosen(runbook: Runbook, found: Sequence[Found], alike: Collection[str]) -> list[Found]:
     chosen: list[Found] = []
     left = set().union(*(one.ways for one in found)) if found else set()
     plain = [one for one in found if not one.case.denied and one.case.then_on is None]
@@ -221,10 +222,16 @@ def _chosen(runbook: Runbook, found: Sequence[Found]) -> list[Found]:
 
     for cause in (*runbook.causes, NONE):
         fits = [one for one in plain if one.case.cause == cause and one.case.ends != "inconclusive"]
+        if cause == NONE and (looks := [one for one in fits if one.case.scenario in alike]):
+            fits = looks
         if fits:
             take(max(fits, key=lambda one: (len(one.ways & left), one.case.ends != "waiting", -len(one.name))))
     while left:
-        best = max(found, key=lambda one: (len(one.ways & left), not one.case.denied, -len(one.name)))
+        held = {one.case.snapshot for one in chosen}
+        best = max(
+            found,
+            key=lambda one: (len(one.ways & left), one.case.snapshot in held, not one.case.denied, -len(one.name)),
+        )
         if not best.ways & left:
             break
         take(best)

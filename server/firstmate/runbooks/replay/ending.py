@@ -19,10 +19,11 @@ def cause_of(run: Run) -> str:
     """The cause in which a run ended, `none` where in none.
 
     - The cause that its end names.
-    - A run that waits for an answer or for time: the one cause that every act and conclude names that can follow.
-    - Otherwise, as where people are called: the cause of the last taken branch of a `decide` that goes by exactly one
-      (`[?cause=='x']`). A decide that goes another way afterwards takes nothing back: what it chooses is the fix.
     - A run that is inconclusive has ended in none, however far it came.
+    - Otherwise, where it waits or people are called: the cause by which a branch of a `decide` was taken
+      (`[?cause=='x']`, exactly one; the last such branch). What is decided after that is the fix. A run that waits has
+      to be able to end in it still.
+    - A run that waits, and took no such branch: the one cause that every act and conclude names that can follow.
     """
     end = run.end
     assert end is not None
@@ -30,13 +31,13 @@ def cause_of(run: Run) -> str:
         return end.cause
     if end.ended == "inconclusive":
         return NONE
-    if end.ended == "waiting":
-        following = {cause for id_ in flow.reachable(run.runbook, run.at) for cause in _named(run, id_)}
-        if len(following) == 1:
-            return following.pop()
-        if NONE in following:
-            return NONE
-    return next(_established(run), NONE)
+    established = next(_established(run), NONE)
+    if end.ended != "waiting":
+        return established
+    following = {cause for id_ in flow.reachable(run.runbook, run.at) for cause in _named(run, id_)}
+    if established in following:
+        return established
+    return following.pop() if len(following) == 1 else NONE
 
 
 def compared(runbook: Runbook) -> set[str]:
