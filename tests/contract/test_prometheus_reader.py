@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from contract.prometheus_doubles import Reply, answering, vector
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstmate_tools.cluster.base import Usage
+from firstmate_tools.cluster.livecluster import LiveCluster
 from firstmate_tools.errors import (
     ConfigurationError,
     DeniedError,
@@ -26,6 +29,7 @@ from firstmate_tools.prometheus.place import PrometheusPlace
 from firstmate_tools.prometheus.queries import filled
 from firstmate_tools.prometheus.reader import LivePrometheus, within
 from firstmate_tools.reads import Grant, PrometheusRead
+from firstmate_tools.results import ClusterIdentity
 
 pytestmark = pytest.mark.anyio
 ROOM = PrometheusRead("room", "free{$scope} / all{$scope} < 0.1", ("free",), namespaced=True)
@@ -121,6 +125,23 @@ async def test_a_secret_that_is_not_there_is_told_by_its_place(tmp_path: Path) -
         await ask("http://127.0.0.1:9", token_file=str(tmp_path / "absent"))
 
 
+async def test_a_warning_about_the_words_of_a_question_leaves_its_answer() -> None:
+    body = b'{"status":"success","data":{"result":[]},"warnings":["PromQL warning: bucket label is missing"]}'
+    with answering(Reply(body=body)) as server:
+        assert await ask(server.url) == []
+
+
+async def test_a_secret_that_is_gone_costs_a_call_its_metrics_alone(tmp_path: Path) -> None:
+    gone = tmp_path / "absent"
+    reader = LivePrometheus(PrometheusPlace("http://127.0.0.1:9", token_file=str(gone)), GRANT, lambda: 9.0, "test")
+    call: Any = SimpleNamespace(usage=Usage())
+    nothing: Any = None
+    cluster = LiveCluster(nothing, nothing, call, ClusterIdentity(name="prod", version="v1.34.0"), reader)
+    with pytest.raises(FailedReadError, match="token_file") as caught:
+        await cluster.measure(UP)
+    assert str(tmp_path) not in str(caught.value)
+
+
 async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     with answering(Reply(body=vector())) as other:
         error = await failure(Reply(307, headers={"Location": f"{other.url}/api/v1/query"}), **_bearer(tmp_path))
@@ -138,6 +159,12 @@ async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
         (Reply(200, b"[]"), FailedReadError, "no answer"),
         (Reply(200, b'{"status":"error","error":"many-to-many"}'), FailedReadError, "many-to-many"),
         (Reply(422, b'{"status":"error","error":"too many samples"}'), FailedReadError, "too many samples"),
+        (Reply(200, b'{"status":"success"}'), FailedReadError, "without a result"),
+        (
+            Reply(200, b'{"status":"success","data":{"result":[]},"warnings":["store thanos-2: connection refused"]}'),
+            FailedReadError,
+            "answered in part: store thanos-2",
+        ),
     ],
 )
 async def test_a_bad_answer_is_an_error_with_its_reason(reply: Reply, kind: type[ReadError], words: str) -> None:

@@ -10,7 +10,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from firstmate_tools.errors import NotConfiguredError, ObjectNotFoundError, UsageError
+from firstmate_tools.errors import (
+    ConfigurationError,
+    FailedReadError,
+    NotConfiguredError,
+    ObjectNotFoundError,
+    UsageError,
+)
 from firstmate_tools.fields import Obj
 from firstmate_tools.kinds import POD, Kind
 from firstmate_tools.prometheus.answers import Series
@@ -151,7 +157,11 @@ class LiveCluster:
             raise NotConfiguredError(*self._source.why_no_prometheus())
         counts = self._call.usage.by_resource
         counts[read.resource] = counts.get(read.resource, 0) + 1
-        return await self._prometheus.ask(read, namespace)
+        try:
+            return await self._prometheus.ask(read, namespace)
+        except ConfigurationError as error:  # where a secret lies on this machine is no caller's business
+            how = "See that the server can read its token_file, password_file or ca_file."
+            raise FailedReadError("What is configured to get into Prometheus cannot be used.", how) from error
 
     async def kinds(self) -> Sequence[Kind]:
         return await self._source.kinds(self._gateway, self._call)

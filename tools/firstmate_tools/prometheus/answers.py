@@ -20,6 +20,9 @@ from firstmate_tools.text import shorten, untrusted
 MOST_SERIES = 20_000
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LONGEST_VALUE = 1024
+_ABOUT_THE_QUERY = "PromQL "
+"""How warnings begin that are about the words of a question. Others tell that a store gave no answer: what Thanos and
+remote reads then give is a part, and its emptiness no news."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +54,7 @@ def parsed(body: bytes) -> list[Series]:
     """The series of a good answer, sorted.
 
     Raises:
-        FailedReadError: it is none, or has more series than anybody needs.
+        FailedReadError: it is none, or says itself that a part is missing, or has more series than anybody needs.
     """
     try:
         answer: object = orjson.loads(body)
@@ -59,6 +62,13 @@ def parsed(body: bytes) -> list[Series]:
         raise FailedReadError("Prometheus answered with something that is no JSON.", "Check its url.") from error
     if fields.text(answer, "status") != "success":
         raise failed(body)
+    if not isinstance(fields.at(answer, "data", "result"), list):
+        raise FailedReadError("Prometheus answered without a result.", "Check its url.")
+    if partly := [one for one in fields.strings(answer, "warnings") if not one.startswith(_ABOUT_THE_QUERY)]:
+        said = shorten(untrusted(partly[0]), 300)
+        error = FailedReadError(f"Prometheus answered in part: {said}")
+        error.said = said
+        raise error
     return series_of(fields.items(answer, "data", "result"))
 
 
