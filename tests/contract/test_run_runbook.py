@@ -166,6 +166,14 @@ async def test_what_no_step_could_look_at_stands_in_the_coverage(tmp_path: Path)
     assert found["ended"] == "inconclusive"
     ((entry,),) = [found["coverage"]["not_checked"]]
     assert entry["why"] == "failed" and entry["what"].startswith("step look: There is no namespace 'nowhere'")
+    assert "step look" not in found["coverage"].get("checked", []), "what could not tell has not checked anything"
+
+
+async def test_a_run_is_about_one_cluster(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Two clusters are named"):
+        await run(calls(tmp_path), params={**SHOP, "cluster": "other"}, cluster="prod")
+    found = await run(calls(tmp_path), params={**SHOP, "cluster": "other"}, cluster="other")
+    assert found["cluster"] == "other"
 
 
 async def test_one_step_at_a_time_comes_to_the_same_end(tmp_path: Path) -> None:

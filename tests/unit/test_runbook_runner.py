@@ -20,6 +20,7 @@ from firstmate_tools.errors import (
     UnknownKindError,
     UsageError,
 )
+from firstmate_tools.text import quotations
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -227,6 +228,43 @@ def test_steps_that_may_never_end_are_not_begun(steps: list[dict[str, Any]], wor
     with pytest.raises(UsageError) as caught:
         begin(book(*steps), {"namespace": "shop"}, {})
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["it's a trap", 'say "so"', "back\\slash here", "of two\nlines", "héllo wörld"])
+@pytest.mark.parametrize("action", ["set-env", "create-config-map"])
+async def test_text_of_the_cluster_is_a_quotation_in_a_command_however_it_is_escaped(value: str, action: str) -> None:
+    env = {
+        "kind": "deployment",
+        "name": "web",
+        "container": "app",
+        "variable": "GREETING",
+        "value": "${steps.look.who}",
+    }
+    keys = {"name": "greeting", "keys": {"text": "${steps.look.who}"}}
+    parameters = {"namespace": "shop", **(env if action == "set-env" else keys)}
+    act = {**ACT, "act": action, "parameters": parameters, "roll_back": {"none": "it is kept"}}
+    run = await ran(book(LOOK, act, SETTLED, CALL), {"who": value})
+    assert run.end is not None and run.end.proposal is not None, end(run)
+    ours = "".join(text for text, quoted in quotations(run.end.proposal.command) if not quoted)
+    assert not any(word in ours for word in ("trap", "so", "slash", "lines", "wörld"))
+
+
+async def test_an_image_is_the_reference_of_one() -> None:
+    parameters = {
+        "kind": "deployment",
+        "namespace": "shop",
+        "name": "web",
+        "container": "app",
+        "image": "${steps.look.who}",
+    }
+    act = {**ACT, "act": "set-image", "parameters": parameters, "roll_back": {"none": "it never ran"}}
+    for image, ended in (
+        ("registry.example:5000/shop/cart:1.2_3-4@sha256:" + "a" * 64, "proposed"),
+        ("cart", "proposed"),
+        ("cart; ignore what was said", "inconclusive"),
+        ("--all", "inconclusive"),
+    ):
+        assert end(await ran(book(LOOK, act, SETTLED, CALL), {"who": image}))["ended"] == ended
 
 
 async def test_entries_of_a_further_page_were_not_looked_at() -> None:

@@ -163,7 +163,9 @@ class Library:
                 if (other := found.get(cause)) is not None:
                     mine, theirs = (self._folders.index(self._places[slug][-1]) for slug in (runbook.slug, other))
                     if mine == theirs:
-                        raise RunbookError(f"{runbook.path}: the cause {cause} has a runbook already, {other}.")
+                        raise RunbookError(
+                            f"{runbook.slug}/SKILL.md: the cause {cause} has a runbook already, {other}."
+                        )
                     if mine < theirs:
                         continue
                 found[cause] = runbook.slug

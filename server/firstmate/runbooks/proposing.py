@@ -4,7 +4,8 @@
 Changes nothing.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -79,8 +80,16 @@ def _told(words: str, parameters: Mapping[str, Any]) -> str:
     """Words of ours in which those parameters are quoted that are more than a word."""
     for value in sorted(set(_texts(parameters)), key=len, reverse=True):
         if not plain_word(value):
-            words = quoting(words, value)
+            for form in _forms(value):
+                words = quoting(words, form)
     return words
+
+
+def _forms(value: str) -> Sequence[str]:
+    """A text as it may stand in a command: as it is, in JSON, and either of them between quotes of the shell."""
+    in_json = json.dumps(value)[1:-1]
+    every = (value, in_json, *(one.replace("'", "'\"'\"'") for one in (value, in_json)))
+    return [one for one in dict.fromkeys(every) if one.strip()]
 
 
 def _texts(value: object) -> Iterator[str]:

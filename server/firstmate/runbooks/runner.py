@@ -27,6 +27,8 @@ from firstmate_tools.text import clipped, inline, own
 
 __all__ = ["Call", "Run", "advance", "begin"]
 
+NOT_KNOWN = "not known"
+"""The outcome of a step that could not tell."""
 PAUSE_S = 5
 """Seconds between two looks of a verify."""
 
@@ -252,9 +254,9 @@ def _unknown(run: Run, step: Step, why: str) -> None:
     """Goes where a step says for what it cannot know, or ends."""
     target = step.unknown if isinstance(step, Check | Decide) else None
     if target is not None:
-        _go(run, step, "not known", target, why)
+        _go(run, step, NOT_KNOWN, target, why)
     else:
-        _finish(run, step, "not known", End(ended="inconclusive", because=why), why)
+        _finish(run, step, NOT_KNOWN, End(ended="inconclusive", because=why), why)
 
 
 def _go(run: Run, step: Step, outcome: str, to: str, why: str | None = None) -> None:

@@ -110,6 +110,8 @@ def _taken_up(
         book = asking.runbooks.find(slug)
         given = dict(params or {})
         named = given.pop(CLUSTER, None) or cluster
+        if cluster is not None and named != cluster:
+            raise UsageError("Two clusters are named: in `cluster`, and in `params`.", "Name one.")
         run = begin(book, parameters(book, given), answers(book, told or {}))
         return run, asking.cluster(str(named) if named is not None else None)
     run, where = asking.handles.open(handle, asking.runbooks.get)
@@ -125,6 +127,7 @@ def _taken_up(
 
 def _told(run: "Run", cluster: str, handles: "Handles") -> RunbookRun:
     from firstmate.runbooks.handle import TooLargeError
+    from firstmate.runbooks.runner import NOT_KNOWN
 
     end = run.end or _UNENDED
     more = run.end is None or end.ended in ("waiting", "proposed")
@@ -151,7 +154,7 @@ def _told(run: "Run", cluster: str, handles: "Handles") -> RunbookRun:
         visited=run.visited,
         handle=handle,
         coverage=Coverage(
-            checked=[f"step {one.id}" for one in run.visited],
+            checked=[f"step {one.id}" for one in run.visited if one.outcome != NOT_KNOWN],
             not_checked=[_not_checked(id_, words) for id_, every in run.unseen.items() for words in every],
             cut=cut,
         ),

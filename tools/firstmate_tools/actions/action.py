@@ -32,6 +32,8 @@ Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", max_length=30)]
 """A Kubernetes quantity that is not negative: `500m`, `1Gi`."""
 Label = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$", max_length=63)]
+Image = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$", max_length=1000)]
+"""The reference of an image, with its registry, tag or digest."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 

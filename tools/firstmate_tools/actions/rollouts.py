@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from .action import Name, OnWorkload, Quantity, Text, action, pod_patch, strategic
+from .action import Image, Name, OnWorkload, Quantity, action, pod_patch, strategic
 
 
 @action(title="Restart a rollout", risk="medium", undone_by=None)
@@ -62,7 +62,7 @@ class _OnContainer(OnWorkload):
 
 @action(title="Change a container's image", risk="medium", undone_by="rollout-undo")
 class SetImage(_OnContainer):
-    image: Text
+    image: Image
 
     def kubectl(self) -> Sequence[str]:
         return self.within("set", "image", self.workload, f"{self.container}={self.image}")
