@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firstmate.runbooks.document import Runbook, parsed
+from firstmate.runbooks.document import Runbook, RunbookError, parsed
 from firstmate.runbooks.drive import drive
 from firstmate.runbooks.given import answers, parameters
 from firstmate.runbooks.runner import PAUSE_S, Run, advance, begin
@@ -265,6 +265,16 @@ async def test_an_image_is_the_reference_of_one() -> None:
         ("--all", "inconclusive"),
     ):
         assert end(await ran(book(LOOK, act, SETTLED, CALL), {"who": image}))["ended"] == ended
+
+
+@pytest.mark.parametrize(
+    "doubled", ["[@,@]", "{a: @, b: @}", "[join('', [to_string(@), to_string(@)])]", "map(&[@,@], @)"]
+)
+def test_an_expression_cannot_grow_beyond_measure(doubled: str) -> None:
+    grown = "params|" + "|".join([doubled] * 30)
+    with pytest.raises(RunbookError, match="times what it reads"):
+        book({**LOOK, "expect": grown, "otherwise": "fire"}, FIRE)
+    book({**LOOK, "expect": f"params|{doubled}|{doubled}", "otherwise": "fire"}, FIRE)
 
 
 async def test_entries_of_a_further_page_were_not_looked_at() -> None:

@@ -5,6 +5,7 @@ Imports `jmespath` when first used. Must never reach for anything but the data t
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -18,6 +19,8 @@ MOST_QUOTED = 1500
 """Characters of one value within a sentence."""
 LONGEST = 2000
 """Characters of one expression: what is longer is none that anybody could review."""
+MOST_GROWTH = 100
+"""How often what an expression reads may stand in what it gives."""
 UNKNOWN = "(not known)"
 """What stands in a text for a value that nobody knows."""
 
@@ -42,11 +45,30 @@ def compiled(expression: str) -> Any:
     if len(expression) > LONGEST:
         raise ExpressionError(f"an expression of more than {LONGEST} characters: {clipped(expression, 100)}")
     try:
-        return jmespath.compile(expression)
+        found = jmespath.compile(expression)
+        grows = _growth(found.parsed)
     except JMESPathError as error:
         raise ExpressionError(f"no JMESPath: {_first_line(error)}: {expression}") from error
     except RecursionError as error:
         raise ExpressionError(f"no JMESPath: nested too deeply: {clipped(expression, 100)}") from error
+    if grows > MOST_GROWTH:
+        raise ExpressionError(f"its result may be more than {MOST_GROWTH} times what it reads: {expression}")
+    return found
+
+
+def _growth(node: Mapping[str, Any]) -> int:
+    """How often what an expression reads may stand in its result: `[@,@]|[@,@]` gives four of it, and so on."""
+    every = [_growth(child) for child in node["children"]]
+    match node["type"]:
+        case "multi_select_list" | "multi_select_dict":
+            return max(1, sum(every))
+        case "or_expression" | "and_expression" | "comparator" | "not_expression":
+            return max(every)
+        case "function_expression":
+            inner = [one for one, child in zip(every, node["children"], strict=True) if child["type"] == "expref"]
+            return max(1, sum(every) - sum(inner)) * math.prod(inner)
+        case _:
+            return math.prod(every)
 
 
 def evaluate(expression: str, scope: Scope) -> Any:
