@@ -7,7 +7,7 @@ waits for an answer, or calls people, has ended in the cause that it had come to
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,13 @@ class Ran:
     wrong: list[str] = field(default_factory=list)
 
 
-async def check_runbooks(path: Path, one: Scenario) -> Ran:
+async def check_runbooks(path: Path, one: Scenario, found: Collection[str]) -> Ran:
     """Runs what a scenario gives cause to run. What a diagnosis says by the way (info) may end a run anywhere.
 
     Args:
         path: of its recording.
+        found: the causes that its diagnosis names. Where one that is as right stands for the one that is wanted, the
+            runbook of that one is run.
 
     Raises:
         LabError: a run could not begin.
@@ -70,11 +72,13 @@ async def check_runbooks(path: Path, one: Scenario) -> Ran:
     known = {*one.expect.root_causes, *one.expect.also_acceptable}
     async with tools_over(SnapshotSource("lab", path)) as tools:
         ask = Remembered(tools).ask
-        for cause in one.expect.root_causes:
+        instead = [cause for cause in one.expect.also_acceptable if cause in found]
+        for wanted in one.expect.root_causes:
+            cause = wanted if wanted in found or not instead else instead[0]
             if (runbook := _of(cause)) is None:
                 continue
             ran.asked += 1
-            run = await _run(runbook, parameters_for(runbook, one, cause), ask)
+            run = await _run(runbook, parameters_for(runbook, one, wanted), ask)
             if cause_of(run) in known:
                 ran.right += 1
             else:
@@ -100,14 +104,15 @@ def parameters_for(runbook: Runbook, one: Scenario, cause: str | None) -> dict[s
     Args:
         cause: of the scenario, whose object is given where the runbook has a parameter for it; None for no object.
     """
-    names = {parameter.name for parameter in runbook.block.parameters}
+    declared = {parameter.name: parameter for parameter in runbook.block.parameters}
     where = next((fault.object for fault in faults_of(one.expect) if fault.cause == cause), None) if cause else None
     found: dict[str, Any] = {}
     if where is not None:
-        found = {key: value for key, value in _object(where).items() if key in names}
-    if "namespace" in names:
+        found = {key: value for key, value in _object(where).items() if key in declared}
+    # A namespace that a runbook knows by itself is that of a component, and not the one where it hurts.
+    if "namespace" in declared and (found or declared["namespace"].default is None):
         kind, _, name = one.scope.partition("/")
-        theirs = where.namespace if where is not None else ""
+        theirs = (where.name if where.kind == "Namespace" else where.namespace) if where is not None else ""
         asked = one.namespace or (name if kind == "namespace" else "")
         # Whoever names an object says where it is; whoever names none asks where it hurts.
         found["namespace"] = (theirs if found else "") or asked or theirs or one.home

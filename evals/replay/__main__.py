@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 SCENARIOS = HERE.parent / "scenarios"
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 Recordings = Annotated[Path, typer.Option(help="A folder of <scenario>.tar.gz.", file_okay=False)]
-_FITTING, _IMITATING, _NAMED, _OTHERS = 3, 3, 1, 1
+_FITTING, _IMITATING, _NAMED, _OTHERS = 10, 5, 2, 1
 """Recordings of each sort that one runbook is drafted from."""
 
 
