@@ -47,7 +47,7 @@ def exchange(address: str, body: dict[str, Any] | None = None, **headers: str) -
     given = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
     request = urllib.request.Request(address, data, given)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, response.headers, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read().decode()
