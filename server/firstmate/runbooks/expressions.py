@@ -58,6 +58,8 @@ def compiled(expression: str) -> Any:
 
 def _growth(node: Mapping[str, Any]) -> int:
     """How often what an expression reads may stand in its result: `[@,@]|[@,@]` gives four of it, and so on."""
+    if node["type"] == "slice":  # whose children are numbers
+        return 1
     every = [_growth(child) for child in node["children"]]
     match node["type"]:
         case "multi_select_list" | "multi_select_dict":
