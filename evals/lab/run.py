@@ -147,8 +147,7 @@ async def _checked(lab: Lab, one: Scenario, asked: Asked, checks: Checks) -> _Ch
         await record_for(lab.kubeconfig, path)
         differs = await differences(lab.kubeconfig, path, one.scope, one.namespace, asked) if checks.snapshot else []
         varies = await variances(path, one.scope, one.namespace, ask_recorded) if checks.invariance else []
-        found = {root["cause"] for root in asked.answer.get("root_causes") or ()}
-        ran = await check_runbooks(path, one, found) if checks.runbooks else Ran()
+        ran = await check_runbooks(path, one, asked.answer) if checks.runbooks else Ran()
     return _Checked(differs, varies, ran)
 
 

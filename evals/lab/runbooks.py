@@ -7,7 +7,7 @@ waits for an answer, or calls people, has ended in the cause that it had come to
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,13 @@ class Ran:
     wrong: list[str] = field(default_factory=list)
 
 
-async def check_runbooks(path: Path, one: Scenario, found: Collection[str]) -> Ran:
+async def check_runbooks(path: Path, one: Scenario, answer: Mapping[str, Any]) -> Ran:
     """Runs what a scenario gives cause to run. What a diagnosis says by the way (info) may end a run anywhere.
 
     Args:
         path: of its recording.
-        found: the causes that its diagnosis names. Where one that is as right stands for the one that is wanted, the
-            runbook of that one is run.
+        answer: its diagnosis. Where it names a cause that is as right for the one that is wanted, the runbook of that
+            one is run; where a node is at fault, it says in which namespace that hurts.
 
     Raises:
         LabError: a run could not begin.
@@ -72,13 +72,15 @@ async def check_runbooks(path: Path, one: Scenario, found: Collection[str]) -> R
     known = {*one.expect.root_causes, *one.expect.also_acceptable}
     async with tools_over(SnapshotSource("lab", path)) as tools:
         ask = Remembered(tools).ask
+        found = {root["cause"]: root for root in reversed(answer.get("root_causes") or ())}
         instead = [cause for cause in one.expect.also_acceptable if cause in found]
         for wanted in one.expect.root_causes:
             cause = wanted if wanted in found or not instead else instead[0]
             if (runbook := _of(cause)) is None:
                 continue
             ran.asked += 1
-            run = await _run(runbook, parameters_for(runbook, one, wanted), ask)
+            params = parameters_for(runbook, one, wanted, _hurts(found.get(cause, {})))
+            run = await _run(runbook, params, ask)
             if cause_of(run) in known:
                 ran.right += 1
             else:
@@ -98,11 +100,18 @@ def _by_the_way(run: Run) -> set[str]:
     return {root["cause"] for root in roots if root.get("severity") == "info"}
 
 
-def parameters_for(runbook: Runbook, one: Scenario, cause: str | None) -> dict[str, Any]:
+def _hurts(root: Mapping[str, Any]) -> str:
+    """The first namespace in the evidence of a root cause, "" where it names none."""
+    objects = [one.get("object") or {} for one in root.get("evidence") or ()]
+    return next((str(one["namespace"]) for one in objects if one.get("namespace")), "")
+
+
+def parameters_for(runbook: Runbook, one: Scenario, cause: str | None, hurts: str = "") -> dict[str, Any]:
     """What a scenario gives for the parameters of a runbook.
 
     Args:
         cause: of the scenario, whose object is given where the runbook has a parameter for it; None for no object.
+        hurts: the namespace where neither the scenario nor its object has one.
     """
     declared = {parameter.name: parameter for parameter in runbook.block.parameters}
     where = next((fault.object for fault in faults_of(one.expect) if fault.cause == cause), None) if cause else None
@@ -115,7 +124,7 @@ def parameters_for(runbook: Runbook, one: Scenario, cause: str | None) -> dict[s
         theirs = (where.name if where.kind == "Namespace" else where.namespace) if where is not None else ""
         asked = one.namespace or (name if kind == "namespace" else "")
         # Whoever names an object says where it is; whoever names none asks where it hurts.
-        found["namespace"] = (theirs if found else "") or asked or theirs or one.home
+        found["namespace"] = (theirs if found else "") or asked or theirs or hurts or one.home
     return found
 
 
