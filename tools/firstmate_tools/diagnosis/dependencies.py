@@ -47,6 +47,24 @@ class Awaited:
 
 def awaited_by(facts: Facts, workload: Ref, spec: Obj, lines: list[str]) -> Awaited:
     """What a container of a workload waits for."""
+    script = _script(spec)
+    own = facts.graph.reach([workload], "owns", "selects")
+    asked = asked_for(workload, spec, lines)
+    named = {ref for word in _words(script) if (ref := _service(workload.namespace, word))}
+    there = {ref for ref in asked | named if facts.get(ref) is not None}
+    there |= set(_objects(facts, workload.namespace, script)) | set(awaited(facts, workload, lines))
+    missing = {ref for ref in asked if facts.exists(ref) is False and _local(ref, workload)}
+    return Awaited(tuple(sorted(there - own)), tuple(sorted(missing)), any(_WAITS.search(line) for line in lines[-20:]))
+
+
+def asked_for(workload: Ref, spec: Obj, lines: list[str]) -> set[Ref]:
+    """The Services that a container asks for by its command or did not reach by its log, whether they exist or not."""
+    asked = {ref for host in _ASKED.findall(_script(spec)) if (ref := _service(workload.namespace, host))}
+    return asked | {ref for peer in unreached(lines) if (ref := _service(workload.namespace, peer.host))}
+
+
+def _script(spec: Obj) -> str:
+    """The command with what the container's own variables put into it."""
     texts = [*fields.strings(spec, "command"), *fields.strings(spec, "args")]
     script = " ".join(texts)
     for entry in fields.items(spec, "env"):
@@ -57,14 +75,7 @@ def awaited_by(facts: Facts, workload: Ref, spec: Obj, lines: list[str]) -> Awai
                 lambda _, v=value: v,
                 script,
             )
-    own = facts.graph.reach([workload], "owns", "selects")
-    asked = {ref for host in _ASKED.findall(script) if (ref := _service(workload.namespace, host))}
-    asked |= {ref for peer in unreached(lines) if (ref := _service(workload.namespace, peer.host))}
-    named = {ref for word in _words(script) if (ref := _service(workload.namespace, word))}
-    there = {ref for ref in asked | named if facts.get(ref) is not None}
-    there |= set(_objects(facts, workload.namespace, script)) | set(awaited(facts, workload, lines))
-    missing = {ref for ref in asked if facts.exists(ref) is False and _local(ref, workload)}
-    return Awaited(tuple(sorted(there - own)), tuple(sorted(missing)), any(_WAITS.search(line) for line in lines[-20:]))
+    return script
 
 
 def _words(script: str) -> Iterable[str]:

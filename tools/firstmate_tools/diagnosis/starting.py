@@ -34,6 +34,7 @@ _NO_COMMAND = re.compile(
     r"""(?i)executable\ (?:file\ )?\S+\ not\ found|executable\ file\ not\ found|no\ command\ specified
     |\bexec(?::|\ container\ process)?\ .*
     (?:no\ such\ file|permission\ denied|is\ a\ directory|not\ found)|\bstat\ \S+:\ no\ such\ file
+    |\bopen\ executable:|cannot\ find\ \S+\ in\ rootfs
     |exec\ user\ process""",
     re.VERBOSE,
 )

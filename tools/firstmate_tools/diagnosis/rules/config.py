@@ -1,7 +1,8 @@
 """ConfigMaps, Secrets and keys that containers need and that do not exist.
 
-Secrets are never read: that one is missing is what the kubelet says, of a container that waits now. A ConfigMap is
-looked at again, so that one that has come meanwhile is no finding, and one that is absent is certain.
+That a Secret is missing is what the kubelet says, of a container that waits now. Only where it says no more than that
+volumes do not come is a Secret looked for, and only by who may (`firstmate rbac --secrets`). A ConfigMap is looked at
+again, so that one that has come meanwhile is no finding, and one that is absent is certain.
 """
 
 from collections import defaultdict
@@ -20,6 +21,8 @@ from firstmate_tools.fields import Obj
 from firstmate_tools.reads import Read
 from firstmate_tools.refs import Ref
 
+_WAITED = "unmounted volumes=["
+"""How the kubelet sums up that volumes did not come in time (pkg/kubelet/volumemanager, v1.36 as before)."""
 ENV, VOLUME = "config-reference-missing", "volume-config-reference-missing"
 
 
@@ -48,10 +51,12 @@ class Gap:
 
 
 def config_maps(facts: Facts) -> Iterable[Want]:
-    """The ConfigMaps that seem to be missing."""
+    """The ConfigMaps that seem to be missing, and Secrets of which nobody has said anything."""
     for gap in facts.derived(_gaps):
         if gap.need.kind == "ConfigMap":
             yield GetWant(kinds.CONFIG_MAP, gap.holder)
+        elif not gap.words:
+            yield GetWant(kinds.SECRET, gap.holder, optional=True)
 
 
 @rule(
@@ -65,7 +70,7 @@ def config_maps(facts: Facts) -> Iterable[Want]:
         kinds.JOB,
         kinds.EVENT,
     ),
-    digs=(Read(kinds.CONFIG_MAP, ("get", "list")),),
+    digs=(Read(kinds.CONFIG_MAP, ("get", "list")), Read(kinds.SECRET, ("get",), optional=True)),
     wants=config_maps,
     explains=BACKENDS,
 )
@@ -108,9 +113,15 @@ def _of_state(facts: Facts, group: list[Trouble], one: Trouble) -> Iterator[Gap]
 
 
 def _of_mount(facts: Facts, group: list[Trouble], one: Trouble) -> Iterator[Gap]:
-    """What the newest FailedMount of each volume names; where nobody says anything, whatever the volumes need."""
-    silent, heard_of = True, set[str]()
+    """What the newest FailedMount of each volume names; where nobody says anything, whatever the volumes need.
+
+    The kubelet repeats that it waited in vain more often than why, so that its own words may be all that is left.
+    """
+    silent, vague, heard_of = True, False, set[str]()
     for row in heard(facts, one.ref, one.pod, "", *trouble.STOPS_BEFORE_SANDBOX):
+        if _WAITED in row.message and row.reason == "FailedMount" and lately(facts, row):
+            vague = True
+            continue
         silent = False
         found = lacks(row.message) if row.reason == "FailedMount" and lately(facts, row) else []
         for lack in found:
@@ -120,7 +131,7 @@ def _of_mount(facts: Facts, group: list[Trouble], one: Trouble) -> Iterator[Gap]
         heard_of |= {lack.volume for lack in found}
     if silent and one is group[0]:
         for need in needs(one.pod):
-            if need.kind == "ConfigMap" and need.place != "env":
+            if need.place != "env" and (need.kind == "ConfigMap" or vague):
                 yield Gap(one, group, VOLUME, need, (), False)
 
 
@@ -130,6 +141,8 @@ def _narrowed(need: Need, lack: Lack) -> Need:
 
 def _missing_key(facts: Facts, gap: Gap) -> str | None:
     """The key that is missing, "" for the whole object, None where nothing is missing any more."""
+    if gap.need.kind == "Secret" and not gap.words:
+        return "" if facts.exists(gap.holder) is False else None
     if gap.need.kind == "Secret" or not facts.exists(gap.holder):
         return gap.need.key if gap.words else ""
     held = _keys(facts.get(gap.holder) or {}, gap.cause)
@@ -173,7 +186,7 @@ def _findings(facts: Facts, holder: Ref, key: str, gaps: list[Gap]) -> Iterator[
 
 
 def _looked_at(facts: Facts, holder: Ref) -> bool:
-    return holder.kind == "ConfigMap" and facts.exists(holder) is not None
+    return facts.exists(holder) is False or (holder.kind == "ConfigMap" and facts.exists(holder) is not None)
 
 
 def _called(holder: Ref, key: str) -> str:
@@ -182,13 +195,11 @@ def _called(holder: Ref, key: str) -> str:
 
 def _evidence(facts: Facts, holder: Ref, key: str, gap: Gap) -> Iterator[Evidence]:
     yield fact(gap.one.ref, gap.need.path, f"{holder.name}{f', key {key}' if key else ''}, not optional")
-    if holder.kind == "Secret":
-        return
-    found = facts.get(holder)
+    found = facts.get(holder) if holder.kind == "ConfigMap" else None
     if found is not None:
         yield fact(holder, "data", f"keys: {', '.join(sorted(_keys(found, gap.cause))) or 'none'}")
     elif facts.exists(holder) is False:
-        yield fact(holder, "metadata.name", "no such ConfigMap")
+        yield fact(holder, "metadata.name", f"no such {holder.kind}")
 
 
 def _next(holder: Ref, gap: Gap) -> Iterator[NextStep]:

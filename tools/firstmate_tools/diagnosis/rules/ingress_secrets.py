@@ -23,10 +23,10 @@ _OTHERS = ("alb.ingress.kubernetes.io/", "cert-manager.io/")
 
 
 def tls_secrets(facts: Facts) -> Iterable[Want]:
-    """The Secrets that Ingresses serve with, where a namespace is asked about."""
+    """The Secrets that Ingresses serve with. Of a whole cluster none is read, and the answer says so."""
+    named = {ref for one in facts.all(kinds.INGRESS) for ref in _secrets(one)}
+    yield from (GetWant(kinds.SECRET, ref, optional=True) for ref in sorted(named)[:MOST])
     if facts.scope.namespace is not None:
-        named = {ref for one in facts.all(kinds.INGRESS) for ref in _secrets(one)}
-        yield from (GetWant(kinds.SECRET, ref, optional=True) for ref in sorted(named)[:MOST])
         yield from (ListWant(CERTIFICATE, place) for place in sorted({ref.namespace for ref in named}))
 
 

@@ -48,6 +48,11 @@ def init_waits(facts: Facts) -> Verdicts:
         yield _finding(facts, group, found, lines, began, known=known)
 
 
+def waiting(facts: Facts) -> list[Case]:
+    """One init container that only waits for each workload and container."""
+    return [group[0] for group in _groups(facts)]
+
+
 def _groups(facts: Facts) -> list[list[Case]]:
     return facts.derived(_grouped)
 

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from firstmate_tools import fields, kinds, podstate
 from firstmate_tools.diagnosis import clusterdns, dnsconfig, hosts, lib
 from firstmate_tools.diagnosis.facts import Facts
-from firstmate_tools.diagnosis.findings import Evidence, Finding, RuledOut, fact
+from firstmate_tools.diagnosis.findings import Evidence, Finding, RuledOut, fact, quote
 from firstmate_tools.diagnosis.hosts import Client, Host
 from firstmate_tools.diagnosis.rule import BACKENDS, GetWant, LogWant, Verdicts, Want, explains, rule
 from firstmate_tools.loglines import unreached
@@ -52,6 +52,7 @@ class Lost:
 
     Attributes:
         to: the Service that it would be.
+        alias: the ExternalName Service by which the name leads there, None where it names the Service itself.
         line: of the log, as evidence.
         setting: where the name comes from, None where no setting was seen.
     """
@@ -61,6 +62,7 @@ class Lost:
     to: Ref
     line: Evidence
     setting: Host | None
+    alias: Ref | None = None
 
 
 def logs(facts: Facts) -> Iterable[Want]:
@@ -113,7 +115,17 @@ def _lost_by(facts: Facts, client: Client) -> Iterator[Lost]:
                 to = hosts.service(facts, client.ref.namespace, name)
                 if to is not None and name not in _OWN:
                     said = fact(client.ref, f"log[{container}]", line.strip())
-                    yield Lost(client, name, to, said, _setting(facts, client, settings, to))
+                    setting, beyond = _setting(facts, client, settings, to), _beyond(facts, to)
+                    yield Lost(client, name, beyond or to, said, setting, to if beyond else None)
+
+
+def _beyond(facts: Facts, service: Ref) -> Ref | None:
+    """The Service of this cluster to which an ExternalName leads. Its name is taken whole, without search domains."""
+    obj = facts.get(service) or {}
+    if fields.text(obj, "spec", "type") != "ExternalName":
+        return None
+    parts = fields.text(obj, "spec", "externalName").rstrip(".").lower().split(".")
+    return Ref("Service", parts[1], parts[0]) if len(parts) > 3 and parts[2] == "svc" else None
 
 
 def _runs(facts: Facts, pod: Ref, container: str) -> bool:
@@ -150,12 +162,16 @@ def _invalid(facts: Facts, one: Lost) -> Finding:
     evidence = [one.line, fact(to, "metadata.name", "(does not exist)")]
     if one.setting is not None:
         evidence.insert(0, fact(one.setting.holder or ref, one.setting.field, one.setting.value))
+    by = ""
+    if one.alias is not None:
+        by = f", which Service {one.alias.name} passes on"
+        evidence.append(quote(one.alias, facts.get(one.alias) or {}, "spec", "externalName"))
     return Finding(
         cause=CAUSE,
-        object=ref,
+        object=one.alias or ref,
         severity=lib.severity(facts, ref),
-        confidence="certain" if one.setting is not None else "likely",
-        summary=f"{ref} calls {one.name}{where}, but there is no Service {to.name}{place}.{meant}",
+        confidence="certain" if one.setting is not None or one.alias is not None else "likely",
+        summary=f"{ref} calls {one.name}{where}{by}, but there is no Service {to.name}{place}.{meant}",
         evidence=tuple(evidence),
         affects=(ref,),
         next=(lib.ask("get", "the Services that there are", kind="service", namespace=to.namespace),),
