@@ -135,8 +135,12 @@ def test_a_pipe_is_no_runbook(tmp_path: Path) -> None:
 def test_two_runbooks_for_one_cause_are_an_error(tmp_path: Path) -> None:
     runbook(tmp_path, "a", "fire")
     runbook(tmp_path, "b", "fire")
-    with pytest.raises(RunbookError, match="the cause fire has a runbook already, a"):
-        Library(tmp_path).find("fire")
+    runbook(tmp_path, "c", "rain")
+    books = Library(tmp_path)
+    with pytest.raises(RunbookError, match="the cause fire has a runbook already, a") as caught:
+        books.find("fire")
+    assert str(tmp_path) not in str(caught.value)
+    assert books.find("rain").slug == "c", "other causes are none the worse for it"
 
 
 def test_an_editable_install_reads_the_repository() -> None:

@@ -70,6 +70,8 @@ class Library:
         self._folders = folders
         self._parsed: dict[str, Runbook] = {}
         self._told: set[str] = set()
+        self._twice: dict[str, str] = {}
+        """Causes that two runbooks of one folder claim, with the words for it."""
 
     @cached_property
     def _places(self) -> Mapping[str, Sequence[Path]]:
@@ -162,12 +164,13 @@ class Library:
             for cause in runbook.causes:
                 if (other := found.get(cause)) is not None:
                     mine, theirs = (self._folders.index(self._places[slug][-1]) for slug in (runbook.slug, other))
-                    if mine == theirs:
-                        raise RunbookError(
-                            f"{runbook.slug}/SKILL.md: the cause {cause} has a runbook already, {other}."
-                        )
                     if mine < theirs:
                         continue
+                    if mine == theirs:
+                        words = f"{runbook.slug}/SKILL.md: the cause {cause} has a runbook already, {other}."
+                        self._twice[cause] = words
+                    else:
+                        self._twice.pop(cause, None)
                 found[cause] = runbook.slug
         return found
 
@@ -180,11 +183,14 @@ class Library:
 
         Raises:
             UsageError: nothing fits, and the hint names the nearest; or what fits is not written yet.
+            RunbookError: it is damaged, or two of one folder are for this cause.
         """
         wanted = name.strip().lower().removeprefix("runbook://")
         if wanted in self.slugs:
             return self.get(wanted)
         if wanted in self._by_cause:
+            if wanted in self._twice:
+                raise RunbookError(self._twice[wanted])
             return self.get(self._by_cause[wanted])
         from firstmate_tools.diagnosis.causes import CAUSES  # only where nothing else fits
 
