@@ -51,6 +51,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	$(BIN)/firstmate runbooks lint
 
 # Modules compile when they are first imported: most of the Kubernetes client never is, and installing takes half as long.
 # pip refuses hashes beside a local project, so the project itself comes in a second step.
