@@ -283,6 +283,13 @@ async def test_entries_of_a_further_page_were_not_looked_at() -> None:
     assert end(run)["because"] == "not looked at: all but the first 500 of 900 entries"
 
 
+async def test_what_an_answer_cut_was_not_looked_at() -> None:
+    check = LOOK | {"expect": "result.who", "then": "fire", "otherwise": "nothing"}
+    run = await ran(book(check, FIRE, NONE), {"coverage": {"cut": ["custom resources of 3 more kinds"]}})
+    assert run.end is not None and run.end.ended == "inconclusive"
+    assert "custom resources of 3 more kinds" in str(run.end.because)
+
+
 async def test_a_tool_that_fails_leads_to_unknown_or_ends_the_run() -> None:
     error = DeniedError("Pods may not be listed.", "Ask for it.")
     assert end(await ran(book(LOOK, FIRE), error)) == {

@@ -63,6 +63,7 @@ def unseen(result: Mapping[str, Any]) -> list[str]:
     coverage = cast("Mapping[str, Any]", result.get("coverage") or {})
     missing = cast("list[Mapping[str, Any]]", coverage.get("not_checked") or [])
     words = [f"{inline(one.get('what', ''))} ({one['why']})" for one in missing if one.get("why") in COUNTS]
+    words += [inline(one) for one in cast("list[object]", coverage.get("cut") or [])]
     total, returned = coverage.get("total"), coverage.get("returned")
     if coverage.get("cursor"):
         words.append(f"all but the first {returned} of {total} entries" if total else "the entries of further pages")

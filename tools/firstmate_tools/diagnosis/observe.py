@@ -186,6 +186,7 @@ class Observer:
             what = f"custom resources of {lib.count(len(over), 'more kind')}: {lib.some(w.kind.resource for w in over)}"
             how = "Ask about one of them (KIND/NAME), or about the cluster."
             self.missing[what] = NotChecked(what=what, why="not_asked", how_to_enable=how)
+            self.cut.append(what)
         return [want for want in wants if want not in empty and want not in over]
 
     def _as_served(self, kind: Kind) -> Kind | None:
