@@ -6,6 +6,7 @@ For whoever writes a runbook. Recordings (whole, some 300 KB each) lie in a fold
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -25,10 +26,11 @@ from firstmate.cli.recordings import tools_over
 from firstmate.runbooks.document import Runbook
 from firstmate.runbooks.library import library
 from firstmate.runbooks.replay.cases import SNAPSHOTS, Case, Placed, cases_in
-from firstmate.runbooks.replay.ending import compared
 from firstmate.runbooks.replay.playing import Remembered, play
 from firstmate.runbooks.runner import Run
+from firstmate.runbooks.steps import Decide
 from firstmate_tools.cluster.snapshot import SnapshotSource
+from firstmate_tools.diagnosis.causes import CAUSES
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE.parent / "scenarios"
@@ -108,13 +110,24 @@ def _of_interest(runbook: Runbook, scenarios: Mapping[str, Scenario]) -> Iterabl
     for cause in runbook.causes:
         mine = [id_ for id_, one in scenarios.items() if cause in one.expect.root_causes]
         found |= dict.fromkeys(mine[:_FITTING])
-    for cause in compared(runbook):
+    for cause in _looked_for(runbook):
         named = [id_ for id_, one in scenarios.items() if cause in one.expect.root_causes and id_ not in found]
         found |= dict.fromkeys(named[:_NAMED] if cause not in runbook.causes else ())
     like = [id_ for id_, one in scenarios.items() if imitating(runbook, one) and not fitting(runbook, one)]
     healthy = [id_ for id_, one in scenarios.items() if one.expect.healthy and id_ not in like]
-    found |= dict.fromkeys([*like[:_IMITATING], *healthy[:_OTHERS]])
+    known = {*_looked_for(runbook), *runbook.causes}
+    strange = [
+        id_ for id_, one in scenarios.items() if one.expect.root_causes and not known & {*one.expect.root_causes}
+    ]
+    found |= dict.fromkeys([*like[:_IMITATING], *healthy[:_OTHERS], *strange[:_OTHERS]])
     return found
+
+
+def _looked_for(runbook: Runbook) -> Iterable[str]:
+    """Every cause that a decision names, by itself or by its runbook, in any way."""
+    whens = [branch.when for one in runbook.steps if isinstance(one.step, Decide) for branch in one.step.decide]
+    words = {word for when in whens for word in re.findall(r"'([a-z0-9-]+)'", when)}
+    return sorted(slug for slug, cause in CAUSES.items() if slug in words or cause.runbook in words)
 
 
 def written(case: Case) -> str:
