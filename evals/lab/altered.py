@@ -122,7 +122,10 @@ def renamed(held: Held, names: dict[str, str]) -> Held:
             return {k: value(v, str(k)) for k, v in here.items()}
         if isinstance(here, list):
             return [value(one, key) for one in here]
-        return new(here) if isinstance(here, str) and key not in _STRUCTURE else here
+        if not isinstance(here, str) or (key in _STRUCTURE and not (key == "type" and "/" in here)):
+            return here
+        # A condition's type is structure; one of a controller's own may hold names (`target-health…/shop_cart_80`).
+        return new(here)
 
     manifest = value(held.manifest)
     for field in ("resources", "discovery", "cluster"):
