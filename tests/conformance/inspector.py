@@ -11,6 +11,8 @@ from typing import Any
 from tests.conformance.install import node
 
 _SCRIPT = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+_CONNECT_MS = 60_000
+"""Its own 15 s are too few to start a server on a machine with other work."""
 _DEADLINE_S = 90
 
 
@@ -38,7 +40,8 @@ def inspect(installed: Path, home: Path, target: Sequence[str], era: str, method
         method: of the protocol.
         arguments: the method's flags.
     """
-    command = [node(), installed / _SCRIPT, "--cli", *target, "--protocol-era", era, "--format", "json"]
+    patient = ["--connect-timeout", str(_CONNECT_MS)]
+    command = [node(), installed / _SCRIPT, "--cli", *target, "--protocol-era", era, *patient, "--format", "json"]
     environment = {**os.environ, "HOME": str(home), "MCP_CATALOG_PATH": str(home / "catalogue.json")}
     done = subprocess.run(
         [*command, "--method", method, *arguments],
