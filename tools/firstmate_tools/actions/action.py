@@ -15,6 +15,7 @@ that is none never becomes a word of a command.
 import json
 import re
 import shlex
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
@@ -52,27 +53,41 @@ class Action(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def kubectl(self) -> Sequence[str]:
-        """The words after `kubectl --context CONTEXT`, with the namespace where there is one.
-
-        An action that another program carries out overrides `command` instead.
-        """
-        raise NotImplementedError
-
-    def changes(self) -> str:
-        """What would be different afterwards, in one sentence without a full stop."""
-        raise NotImplementedError
-
+    @abstractmethod
     def command(self, context: str = "CONTEXT") -> str:
         """The command that a person would run: shell words, quoted.
 
         Args:
             context: the kubeconfig context that it names.
         """
+
+    @abstractmethod
+    def changes(self) -> str:
+        """What would be different afterwards, in one sentence without a full stop."""
+
+
+class Kubectl(Action):
+    """A change that one call of kubectl makes."""
+
+    @abstractmethod
+    def kubectl(self) -> Sequence[str]:
+        """The words after `kubectl --context CONTEXT`, with the namespace where there is one."""
+
+    def command(self, context: str = "CONTEXT") -> str:
         return shlex.join(["kubectl", "--context", context, *self.kubectl()])
 
 
-class InNamespace(Action):
+class ByShell(Action):
+    """Changes something in one namespace, by another program or with something that only a shell puts in."""
+
+    namespace: Namespace
+
+    def within(self, context: str, *words: str) -> str:
+        """The shell words of a call of kubectl in the namespace, quoted."""
+        return shlex.join(["kubectl", "--context", context, "-n", self.namespace, *words])
+
+
+class InNamespace(Kubectl):
     """Changes something in one namespace."""
 
     namespace: Namespace

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .action import Action, AnyKind, Key, Name, Namespace, action, lower
+from .action import AnyKind, Key, Kubectl, Name, Namespace, action, lower
 
 Configuration = Annotated[
     Literal["validatingwebhookconfiguration", "mutatingwebhookconfiguration"], BeforeValidator(lower)
 ]
 
 
-class _OnWebhook(Action):
+class _OnWebhook(Kubectl):
     kind: Configuration
     name: Name
 
@@ -58,7 +58,7 @@ class DeleteWebhook(_OnWebhook):
 
 
 @action(title="Delete an APIService", risk="high", undone_by=None)
-class DeleteApiservice(Action):
+class DeleteApiservice(Kubectl):
     name: Name
 
     def kubectl(self) -> Sequence[str]:
@@ -69,7 +69,7 @@ class DeleteApiservice(Action):
 
 
 @action(title="Take a finalizer off an object", risk="high", undone_by=None)
-class RemoveFinalizer(Action):
+class RemoveFinalizer(Kubectl):
     kind: AnyKind
     name: Name
     namespace: Namespace | None = None
@@ -89,7 +89,7 @@ class RemoveFinalizer(Action):
 
 
 @action(title="Approve a certificate request", risk="high", undone_by=None)
-class ApproveCsr(Action):
+class ApproveCsr(Kubectl):
     name: Name
 
     def kubectl(self) -> Sequence[str]:

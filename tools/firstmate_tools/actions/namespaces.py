@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .action import Action, InNamespace, Key, Label, Name, Namespace, Quantity, action, lower, merge
+from .action import InNamespace, Key, Kubectl, Label, Name, Namespace, Quantity, action, lower, merge
 
 
 @action(title="Change a quota", risk="medium", undone_by="set-quota")
@@ -97,7 +97,7 @@ class CreatePullSecretReference(InNamespace):
 
 
 @action(title="Change what Pod Security enforces", risk="high", undone_by="set-namespace-pod-security")
-class SetNamespacePodSecurity(Action):
+class SetNamespacePodSecurity(Kubectl):
     namespace: Namespace
     level: Literal["privileged", "baseline", "restricted"]
 
@@ -168,7 +168,7 @@ class SetPdb(InNamespace):
 
 
 @action(title="Set a namespace's label", risk="medium", undone_by="label-namespace")
-class LabelNamespace(Action):
+class LabelNamespace(Kubectl):
     namespace: Namespace
     key: Key
     value: Label

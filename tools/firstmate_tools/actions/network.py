@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from .action import InNamespace, Key, Label, Name, Namespace, action, merge
+from .action import ByShell, InNamespace, Key, Label, Name, Namespace, action, merge
 
 
 @action(title="Change whom a Service selects", risk="high", undone_by="set-service-selector")
@@ -86,7 +86,7 @@ class SetIngressBackend(InNamespace):
 
 
 @action(title="Allow traffic by a NetworkPolicy", risk="medium", undone_by=None)
-class AllowTraffic(InNamespace):
+class AllowTraffic(ByShell):
     name: Name = Field(description="Of the new policy")
     to_selector: dict[Key, Label] = Field(description="Labels of the pods that are to be reached; empty: all")
     port: int = Field(ge=1, le=65535)
@@ -112,7 +112,7 @@ class AllowTraffic(InNamespace):
     def command(self, context: str = "CONTEXT") -> str:
         import shlex
 
-        words = shlex.join(["kubectl", "--context", context, *self.within("apply", "-f", "-")])
+        words = self.within(context, "apply", "-f", "-")
         return f"echo {shlex.quote(json.dumps(self._policy(), separators=(',', ':')))} | {words}"
 
     def changes(self) -> str:

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from .action import Action, InNamespace, Key, Label, Name, Text, action
+from .action import InNamespace, Key, Kubectl, Label, Name, Text, action
 
 
-class _OnNode(Action):
+class _OnNode(Kubectl):
     node: Name
 
 

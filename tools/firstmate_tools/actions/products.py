@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .action import Action, AnyKind, InNamespace, Key, Name, Quantity, action, lower, merge
+from .action import AnyKind, ByShell, InNamespace, Key, Kubectl, Name, Quantity, action, lower, merge
 
 NOW = "$(date +%s)"
 """What the shell puts in: an annotation has to change to be noticed."""
@@ -42,13 +42,13 @@ class ArgocdRefresh(InNamespace):
 
 
 @action(title="Let Flux reconcile now", risk="low", undone_by=None)
-class FluxReconcile(InNamespace):
+class FluxReconcile(ByShell):
     kind: AnyKind
     name: Name
 
     def command(self, context: str = "CONTEXT") -> str:
-        words = ["kubectl", "--context", context, *self.within("annotate", self.kind, self.name, "--overwrite")]
-        return f'{shlex.join(words)} reconcile.fluxcd.io/requestedAt="{NOW}"'
+        words = self.within(context, "annotate", self.kind, self.name, "--overwrite")
+        return f'{words} reconcile.fluxcd.io/requestedAt="{NOW}"'
 
     def changes(self) -> str:
         return f"Flux reconciles {self.kind}/{self.name} at once instead of at its next interval"
@@ -79,20 +79,20 @@ class ResumeScaledobject(InNamespace):
 
 
 @action(title="Sync an external secret now", risk="low", undone_by=None)
-class AnnotateForceSync(InNamespace):
+class AnnotateForceSync(ByShell):
     kind: Annotated[Literal["externalsecret", "pushsecret"], BeforeValidator(lower)] = "externalsecret"
     name: Name
 
     def command(self, context: str = "CONTEXT") -> str:
-        words = ["kubectl", "--context", context, *self.within("annotate", self.kind, self.name, "--overwrite")]
-        return f'{shlex.join(words)} force-sync="{NOW}"'
+        words = self.within(context, "annotate", self.kind, self.name, "--overwrite")
+        return f'{words} force-sync="{NOW}"'
 
     def changes(self) -> str:
         return f"{self.kind}/{self.name} is synced at once; what reads its Secret sees the new value"
 
 
 @action(title="Renew a certificate now", risk="medium", undone_by=None)
-class RenewCertificate(InNamespace):
+class RenewCertificate(ByShell):
     name: Name
 
     def command(self, context: str = "CONTEXT") -> str:
@@ -103,7 +103,7 @@ class RenewCertificate(InNamespace):
 
 
 @action(title="Roll a Helm release back", risk="high", undone_by="helm-rollback")
-class HelmRollback(InNamespace):
+class HelmRollback(ByShell):
     release: Name
     revision: int | None = Field(default=None, ge=1, description="Left out: the one before")
 
@@ -118,7 +118,7 @@ class HelmRollback(InNamespace):
 
 
 @action(title="Change the limit of a NodePool", risk="medium", undone_by="set-nodepool-limit")
-class SetNodepoolLimit(Action):
+class SetNodepoolLimit(Kubectl):
     name: Name
     resource: Key
     value: Quantity

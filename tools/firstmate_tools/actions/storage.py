@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .action import Action, InNamespace, Name, Quantity, action, merge
+from .action import InNamespace, Kubectl, Name, Quantity, action, merge
 
 
 @action(title="Expand a claim", risk="medium", undone_by=None)
@@ -19,7 +19,7 @@ class ExpandClaim(InNamespace):
 
 
 @action(title="Make a storage class the default", risk="medium", undone_by=None)
-class SetDefaultStorageClass(Action):
+class SetDefaultStorageClass(Kubectl):
     name: Name
 
     def kubectl(self) -> Sequence[str]:
@@ -31,7 +31,7 @@ class SetDefaultStorageClass(Action):
 
 
 @action(title="Free a released volume", risk="high", undone_by=None)
-class ClearClaimRef(Action):
+class ClearClaimRef(Kubectl):
     name: Name
 
     def kubectl(self) -> Sequence[str]:
@@ -42,7 +42,7 @@ class ClearClaimRef(Action):
 
 
 @action(title="Delete a VolumeAttachment", risk="high", undone_by=None)
-class DeleteVolumeAttachment(Action):
+class DeleteVolumeAttachment(Kubectl):
     name: Name
 
     def kubectl(self) -> Sequence[str]:
