@@ -25,12 +25,24 @@ _NOISE = re.compile(
     re.MULTILINE,
 )
 """What pasted output has whatever is wrong: the scheduler's second sentence, taints that are meant, table heads."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _STATUS = frozenset(
-    "400 401 403 404 408 409 413 429 500 502 503 504 126 127 128 134 137 139 143 53 443 6443 2049 10250 111 113".split()  # noqa: SIM905 - reads best
+    str(number)
+    for number in (
+        *(400, 401, 403, 404, 408, 409, 413, 429, 500, 502, 503, 504),  # HTTP
+        *(126, 127, 128, 134, 137, 139, 143),  # exit codes
+        *(53, 443, 6443, 2049, 10250),  # ports
+        *(111, 113),  # errno: refused, no route
+    )
 )
 """Numbers that mean something by themselves: HTTP statuses, exit codes, well-known ports."""
 
-STOP = frozenset(
+STOP = _words(
     """a about after again all also am an and any anyone are as at be because been before being but by can could did do
     does doing don each else ever every for from further get gets getting give go goes going got had has have having
     he hello help her here hey hi him his how i if in into is isn it its just know let like ll look looks make may me
@@ -38,7 +50,7 @@ STOP = frozenset(
     see seems she should so some somebody someone something still such t tell than thank thanks that the their them
     then there these they thing this those though through to too trying u under until up us ve very want was we
     well were what when where which while who whole whom why will with without would yet you your
-    kubernetes k8s cluster eks aws problem issue error errors trouble happens happened happening""".split()  # noqa: SIM905
+    kubernetes k8s cluster eks aws problem issue error errors trouble happens happened happening"""
 )
 """Words that nearly every question has, whatever it is about."""
 
